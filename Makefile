@@ -1,0 +1,44 @@
+# Everything runs in .venv, which is made at the first use and again when the dependencies change.
+#   make demo    train on made-up scenes, print the scores, write overlays
+#   make test    all tests
+#   make check   format, lint, types, and the tests that are not slow
+#   make clean   remove .venv, work_dirs, and what tools have cached
+
+PYTHON ?= python3
+# What to install; for faiss on the GPU: make EXTRAS=toolbox,gpu,timm,tests
+EXTRAS ?= toolbox,cpu,timm,tests
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+# Idle OpenMP threads sleep rather than spin: on few cores that is several times faster.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help demo test check install clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: install
+	$(PY) tools/demo.py
+
+test: install
+	$(PY) -m pytest
+
+check: install
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy mmseg_picie
+	$(PY) -m pytest -m 'not slow'
+
+install: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]'
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) work_dirs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

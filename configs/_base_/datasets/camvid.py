@@ -1,0 +1,43 @@
+"""CamVid, 11 classes, at 160 x 160 (docs/datasets.md says how to get it)."""
+
+data_root = 'data/camvid'
+
+train_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='PairedViews', base_size=320, view_size=160),
+    dict(type='PackPairedViews'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadAnnotations'),
+    dict(type='RemapLabels'),
+    dict(type='ResizeCenterCrop', size=160),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='EpochKeySampler'),
+    dataset=dict(
+        type='CamVidDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='images/train'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CamVidDataset',
+        data_root=data_root,
+        data_prefix=dict(img_path='images/val', seg_map_path='annotations/val'),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='HungarianIoUMetric')
+test_evaluator = val_evaluator

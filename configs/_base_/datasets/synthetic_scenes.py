@@ -1,0 +1,39 @@
+"""Scenes drawn from a seed: no files, no download."""
+
+train_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='PairedViews', base_size=(160, 240), view_size=(96, 144)),
+    dict(type='PackPairedViews'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadAnnotations'),
+    dict(type='RemapLabels'),
+    dict(type='ResizeCenterCrop', size=(96, 144)),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='EpochKeySampler'),
+    dataset=dict(
+        type='SyntheticScenesDataset',
+        num_images=320,
+        scene_seed=0,
+        labelled=False,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='SyntheticScenesDataset', num_images=80, scene_seed=1, pipeline=test_pipeline
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='HungarianIoUMetric')
+test_evaluator = val_evaluator

@@ -1,0 +1,16 @@
+"""PiCIE with EfficientNet-Lite0; its ImageNet weights come with the extra `timm`."""
+
+_base_ = './picie_fpn_r18.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='TIMMBackbone',
+        model_name='tf_efficientnet_lite0',
+        features_only=True,
+        pretrained=False,
+        out_indices=(1, 2, 3, 4),
+        init_cfg=dict(type='Pretrained', checkpoint='efficientnet-lite0://imagenet'),
+    ),
+    neck=dict(in_channels=(24, 40, 112, 320)),
+)

@@ -1,0 +1,13 @@
+"""PiCIE with EfficientNet-Lite0 on the embedded scenes: the demo.
+
+Command: python tools/train.py configs/picie_fpn_efficientnet-lite0_scenes.py
+"""
+
+_base_ = [
+    './_base_/default_runtime.py',
+    './_base_/models/picie_fpn_efficientnet-lite0.py',
+    './_base_/datasets/synthetic_scenes.py',
+    './_base_/schedules/picie_small.py',
+]
+
+model = dict(decode_head=dict(num_clusters=9, predict_views=(0, 1)))

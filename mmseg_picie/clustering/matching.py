@@ -1,0 +1,133 @@
+"""Matching of clusters to classes, and scores from a confusion matrix.
+
+A confusion matrix has one row per class and one column per cluster (or predicted class); its
+entries count pixels. Scores are fractions in [0, 1]; a score of nothing is NaN.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+#: Stands for "no class" in a cluster-to-class map.
+UNMATCHED = -1
+
+
+class Scores(NamedTuple):
+    """Scores of a prediction in terms of classes.
+
+    Attributes:
+        accuracy (float): correct pixels / labelled pixels (aAcc).
+        iou (NDArray): (C,) intersection over union per class; NaN for a class that occurs neither
+            in the labels nor in the prediction.
+        class_accuracy (NDArray): (C,) recall per class; NaN for a class that is not labelled.
+    """
+
+    accuracy: float
+    iou: NDArray[np.float64]
+    class_accuracy: NDArray[np.float64]
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean IoU over the classes that occur (nanmean), NaN if none does."""
+        return _nanmean(self.iou)
+
+    @property
+    def mean_accuracy(self) -> float:
+        """Mean class accuracy over the labelled classes (nanmean), NaN if none is."""
+        return _nanmean(self.class_accuracy)
+
+
+def confusion_matrix(
+    labels: NDArray, clusters: NDArray, num_classes: int, num_clusters: int, ignore_index: int
+) -> NDArray[np.int64]:
+    """Count pixels per (class, cluster).
+
+    Args:
+        labels (NDArray): integer classes in [0, C) or ``ignore_index``, any shape.
+        clusters (NDArray): integer clusters in [0, K), of the same shape.
+        num_classes (int): C.
+        num_clusters (int): K.
+        ignore_index (int): label of pixels to leave out.
+
+    Returns:
+        NDArray: (C, K) int64.
+
+    Raises:
+        ValueError: If the shapes differ, or a label or cluster is out of range.
+    """
+    if labels.shape != clusters.shape:
+        raise ValueError(
+            f'labels and clusters must have one shape, but got {labels.shape} and {clusters.shape}'
+        )
+    valid = labels != ignore_index
+    rows, columns = labels[valid].astype(np.int64), clusters[valid].astype(np.int64)
+    for name, values, size in (('label', rows, num_classes), ('cluster', columns, num_clusters)):
+        if values.size and (values.min() < 0 or values.max() >= size):
+            bad = values[(values < 0) | (values >= size)][0]
+            raise ValueError(f'every {name} must lie in [0, {size}), but got {bad}')
+    counts = np.bincount(rows * num_clusters + columns, minlength=num_classes * num_clusters)
+    return counts.reshape(num_classes, num_clusters)
+
+
+def match_clusters(confusion: NDArray) -> NDArray[np.int64]:
+    """One-to-one match of clusters to classes that maximises the matched pixels (Hungarian).
+
+    Args:
+        confusion (NDArray): (C, K) pixel counts.
+
+    Returns:
+        NDArray: (K,) class of each cluster, :data:`UNMATCHED` for the K - C clusters left over.
+    """
+    classes, clusters = linear_sum_assignment(confusion, maximize=True)
+    cluster_to_class = np.full(confusion.shape[1], UNMATCHED, dtype=np.int64)
+    cluster_to_class[clusters] = classes
+    return cluster_to_class
+
+
+def to_class_confusion(confusion: NDArray, cluster_to_class: NDArray) -> NDArray[np.int64]:
+    """Turn clusters into classes; what unmatched clusters cover goes to an extra last column.
+
+    Args:
+        confusion (NDArray): (C, K) pixel counts.
+        cluster_to_class (NDArray): (K,) class of each cluster or :data:`UNMATCHED`.
+
+    Returns:
+        NDArray: (C, C + 1) pixel counts; column C holds the pixels of unmatched clusters.
+    """
+    num_classes = len(confusion)
+    result = np.zeros((num_classes + 1, num_classes), dtype=np.int64)
+    columns = np.where(cluster_to_class == UNMATCHED, num_classes, cluster_to_class)
+    np.add.at(result, columns, confusion.T)
+    return result.T
+
+
+def class_scores(class_confusion: NDArray, classes: Sequence[int] | None = None) -> Scores:
+    """Scores from a confusion matrix in terms of classes.
+
+    Args:
+        class_confusion (NDArray): (C, C + 1) pixel counts of :func:`to_class_confusion`. Pixels
+            in the last column count as errors.
+        classes (Sequence[int], optional): a group of classes. Only pixels whose label lies in the
+            group and whose prediction does, or is unmatched, count: PiCIE's things and stuff.
+
+    Returns:
+        Scores: over all classes, or over those of the group, in the group's order.
+    """
+    if classes is not None:
+        class_confusion = class_confusion[np.ix_(classes, [*classes, len(class_confusion)])]
+    correct = np.diagonal(class_confusion).astype(np.float64)
+    labelled = class_confusion.sum(1)
+    predicted = class_confusion[:, : len(correct)].sum(0)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        accuracy = np.float64(correct.sum()) / labelled.sum()
+        iou = correct / (labelled + predicted - correct)
+        class_accuracy = correct / labelled
+    return Scores(float(accuracy), iou, class_accuracy)
+
+
+def _nanmean(values: NDArray) -> float:
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if values.size else float('nan')

@@ -1,0 +1,83 @@
+"""Bring images and label maps into the form in which they are evaluated."""
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+
+from ...views import cover, cover_size, resize
+from .sizes import SizeLike, to_size
+
+
+@TRANSFORMS.register_module()
+class RemapLabels(BaseTransform):
+    """Turn the label values on disk into classes, and refuse values that are neither.
+
+    Modified keys: ``gt_seg_map``, by way of ``label_lut`` of :class:`KeyedSegDataset`. Without a
+    label map (inference) nothing happens.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Map ``gt_seg_map``.
+
+        Raises:
+            ValueError: If a value has no class; the message names the file and the value.
+        """
+        if 'gt_seg_map' not in results:
+            return results
+        raw = results['gt_seg_map']
+        labels = results['label_lut'][raw]
+        if labels.min(initial=0) < 0:
+            allowed = np.flatnonzero(results['label_lut'] >= 0)
+            raise ValueError(
+                f'label map {results["seg_map_path"]} holds the value {raw[labels < 0][0]}, but '
+                f'this data set has only {_describe(allowed)}; convert the label maps or use the '
+                'data set that they belong to.'
+            )
+        results['gt_seg_map'] = labels.astype(np.uint8)
+        return results
+
+
+@TRANSFORMS.register_module()
+class ResizeCenterCrop(BaseTransform):
+    """Resize to cover ``size`` and, where there is a label map, crop the centre of both.
+
+    PiCIE evaluates on the centre crop of image and labels, at the network's resolution. Without a
+    label map (inference) nothing is cropped, and the prediction has the size of the file.
+
+    Modified keys: ``img``, ``gt_seg_map``, ``img_shape``, ``pad_shape``, and, when cropped,
+    ``ori_shape``, so that mmseg scores at the resolution of the crop.
+
+    Args:
+        size (int or (int, int)): (height, width) in pixels; one number for a square.
+
+    Raises:
+        ValueError: If the size makes no sense.
+    """
+
+    def __init__(self, size: SizeLike) -> None:
+        self.size = to_size(size, 'size')
+
+    def transform(self, results: dict) -> dict:
+        """Resize, and crop if there is a label map."""
+        image = results['img']
+        if 'gt_seg_map' in results:
+            labels = results['gt_seg_map']
+            if labels.shape != image.shape[:2]:
+                raise ValueError(
+                    f'label map {results["seg_map_path"]} is {labels.shape[1]} x '
+                    f'{labels.shape[0]} pixels, but its image {results["img_path"]} is '
+                    f'{image.shape[1]} x {image.shape[0]}; they must have one size.'
+                )
+            results['gt_seg_map'] = cover(labels, self.size, nearest=True)
+            results['img'] = cover(image, self.size)
+            results['ori_shape'] = self.size
+        else:
+            results['img'] = resize(image, cover_size(image.shape[:2], self.size))
+        results['img_shape'] = results['pad_shape'] = results['img'].shape[:2]
+        return results
+
+
+def _describe(values: np.ndarray) -> str:
+    """Write sorted integers as ranges, as in '0-10, 255'."""
+    runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
+    return ', '.join(str(run[0]) if len(run) == 1 else f'{run[0]}-{run[-1]}' for run in runs)

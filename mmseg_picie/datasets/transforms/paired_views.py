@@ -1,0 +1,105 @@
+"""Make two views of an image, and pack them for the model."""
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from mmseg.structures import SegDataSample
+
+from ...views import (
+    GeometricDraw,
+    GeometricSpace,
+    PhotometricDraw,
+    PhotometricSpace,
+    apply_photometric,
+    cover,
+    crop_flip_image,
+    resize,
+)
+from .sizes import SizeLike, to_size
+
+
+@TRANSFORMS.register_module()
+class PairedViews(BaseTransform):
+    """Two views of one image: own photometric draws, one shared geometric draw (PiCIE section 3).
+
+    The base image is the centre of the image at ``base_size``. View 1 is the base after its
+    photometric draw, cropped, flipped and resized to ``view_size``. View 2 is the whole base after
+    its own photometric draw, resized to ``view_size``; the same crop and flip wait, as data, for
+    its feature map.
+
+    Required keys: ``img`` ((H, W, 3) uint8 BGR), ``rng`` (from :class:`KeyedSegDataset`).
+    Added keys: ``views`` (two (height, width, 3) uint8 BGR arrays), ``geometry``
+    (:class:`GeometricDraw`).
+
+    Args:
+        base_size (int or (int, int)): (height, width) of the base image in pixels; one number for
+            a square. Smaller images are enlarged to it.
+        view_size (int or (int, int)): (height, width) of both views in pixels.
+        photometric (dict, optional): arguments of :class:`PhotometricSpace`; None for no
+            photometric change (the equivariance-only ablation). Blur is in pixels of the base.
+        geometric (dict, optional): arguments of :class:`GeometricSpace`; None for the whole image,
+            not flipped (the invariance-only ablation).
+
+    Raises:
+        ValueError: If a size or range makes no sense.
+    """
+
+    def __init__(
+        self,
+        base_size: SizeLike = 640,
+        view_size: SizeLike = 320,
+        photometric: dict | None = {},  # noqa: B006 - read only
+        geometric: dict | None = {},  # noqa: B006 - read only
+    ) -> None:
+        self.base_size = to_size(base_size, 'base_size')
+        self.view_size = to_size(view_size, 'view_size')
+        self.photometric = None if photometric is None else PhotometricSpace(**photometric)
+        self.geometric = None if geometric is None else GeometricSpace(**geometric)
+
+    def transform(self, results: dict) -> dict:
+        """Add ``views`` and ``geometry``."""
+        if 'rng' not in results:
+            raise KeyError(
+                "PairedViews needs results['rng']; set the sampler of the dataloader to "
+                "dict(type='EpochKeySampler') and use a dataset of this package."
+            )
+        rng = results['rng']
+        draws = [
+            self.photometric.draw(rng) if self.photometric else PhotometricDraw() for _ in range(2)
+        ]
+        geometry = self.geometric.draw(rng) if self.geometric else GeometricDraw()
+        base = cover(results['img'], self.base_size)
+        first, second = (apply_photometric(base, draw) for draw in draws)
+        results['views'] = [
+            crop_flip_image(first, geometry, self.view_size),
+            resize(second, self.view_size),
+        ]
+        results['geometry'] = geometry
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackPairedViews(BaseTransform):
+    """Pack paired views for :class:`PairedViewDataPreProcessor`.
+
+    Required keys: ``views``, ``geometry``. The result holds ``inputs``, a list of two (3, H, W)
+    uint8 BGR tensors, and ``data_samples``, a ``SegDataSample`` whose metainfo has ``geometry`` and
+    those of ``meta_keys`` that are there.
+
+    Args:
+        meta_keys (Sequence[str]): further entries to keep.
+    """
+
+    def __init__(self, meta_keys: tuple[str, ...] = ('img_path', 'sample_idx')) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict) -> dict:
+        """Return ``inputs`` and ``data_samples``."""
+        sample = SegDataSample(
+            metainfo={key: results[key] for key in self.meta_keys if key in results}
+        )
+        sample.set_metainfo(dict(geometry=results['geometry']))
+        # A view of (H, W, 3) memory: the batch is stacked channels last without a copy in between.
+        inputs = [torch.from_numpy(np.array(view)).permute(2, 0, 1) for view in results['views']]
+        return dict(inputs=inputs, data_samples=sample)

@@ -1,0 +1,163 @@
+"""When to cluster."""
+
+import torch
+from mmengine.dist import get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from numpy.random import SeedSequence
+
+from ..clustering import Clustering, describe_backend
+from ..datasets import EpochKeySampler
+from ..models import PiCIE
+from .clustering_pass import PassSettings, cluster_views
+
+
+@HOOKS.register_module()
+class KMeansCentroidHook(Hook):
+    """Clusters the features before every training epoch (PiCIE section 3.1).
+
+    It runs the present encoder over the training images, as the same views that the epoch will
+    train on, writes centroids and cluster counts into the heads and freezes a copy of the encoder
+    for the epoch's pseudo-labels. A function of the weights, the seed and the epoch alone, so a
+    resumed run clusters as the run that was never stopped. The defaults are the released recipe.
+
+    Args:
+        batch_size (int): images per batch of the pass, over all ranks.
+        num_init_batches (int): batches that the initial fit holds in memory, in bytes
+            4 x D x pixels of a feature map x ``batch_size`` x this x views, on rank 0.
+        num_iters (int): Lloyd iterations of the initial fit.
+        batches_per_update (int): batches per mini-batch update.
+        images_per_epoch (int, optional): images that are clustered, another random choice each
+            epoch; all by default.
+        pixels_per_image (int, optional): pixels of each feature map that are used; all by default.
+        norm_eval (bool): whether normalisation layers use their running statistics in the pass.
+
+    Raises:
+        ValueError: If an argument is out of range, no seed is set, the train sampler is not an
+            :class:`EpochKeySampler`, or gradients would be accumulated over an epoch's end.
+    """
+
+    def __init__(
+        self,
+        batch_size: int = 128,
+        num_init_batches: int = 30,
+        num_iters: int = 30,
+        batches_per_update: int = 1,
+        images_per_epoch: int | None = None,
+        pixels_per_image: int | None = None,
+        norm_eval: bool = True,
+    ) -> None:
+        given = dict(
+            batch_size=batch_size,
+            num_init_batches=num_init_batches,
+            num_iters=num_iters,
+            batches_per_update=batches_per_update,
+            images_per_epoch=images_per_epoch,
+            pixels_per_image=pixels_per_image,
+        )
+        for name, value in given.items():
+            if value is not None and value < 1:
+                raise ValueError(
+                    f'{name} of KMeansCentroidHook must be at least 1, but got {value}.'
+                )
+        self.batch_size = batch_size
+        self.num_init_batches = num_init_batches
+        self.num_iters = num_iters
+        self.batches_per_update = batches_per_update
+        self.images_per_epoch = images_per_epoch
+        self.pixels_per_image = pixels_per_image
+        self.norm_eval = norm_eval
+
+    def before_run(self, runner: Runner) -> None:
+        """Refuse what would make the run wrong or impossible to repeat."""
+        # mmengine draws a seed of its own if none is given, and forgets it on resume.
+        if runner._randomness_cfg.get('seed') is None:
+            raise ValueError(
+                'randomness.seed must be set, as views and clusters are functions of it, but it is '
+                'None; add randomness = dict(seed=0) to the config.'
+            )
+        if self.batch_size % get_world_size():
+            raise ValueError(
+                f'batch_size of KMeansCentroidHook must divide evenly over {get_world_size()} '
+                f'ranks, but got {self.batch_size}.'
+            )
+
+    def before_train(self, runner: Runner) -> None:
+        """Make the data loader of the pass, on the training images."""
+        train_loader = runner.train_dataloader
+        sampler = train_loader.sampler
+        if not isinstance(sampler, EpochKeySampler):
+            raise ValueError(
+                'train_dataloader.sampler must be EpochKeySampler, but is '
+                f"{type(sampler).__name__}; set sampler=dict(type='EpochKeySampler')."
+            )
+        # A resumed run takes the checkpoint's seed, which its sampler does not know yet.
+        sampler.seed = runner.seed
+        self._check_accumulation(runner)
+        self._dataloader = runner.build_dataloader(
+            dict(
+                dataset=train_loader.dataset,
+                sampler=dict(
+                    type='EpochKeySampler', round_up=False, num_samples=self.images_per_epoch
+                ),
+                batch_size=self.batch_size // get_world_size(),
+                num_workers=train_loader.num_workers,
+                persistent_workers=train_loader.persistent_workers,
+                pin_memory=train_loader.pin_memory,
+            ),
+            seed=runner.seed,
+        )
+        runner.logger.info(f'k-means runs on {describe_backend()}.')
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Cluster, and freeze the encoder for the pseudo-labels."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        assert isinstance(model, PiCIE)
+        # Random layers, too, start every epoch from a state that a resumed run can tell.
+        sequence = SeedSequence((runner.seed, runner.epoch, get_rank()))
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+        self._dataloader.sampler.set_epoch(runner.epoch)
+        settings = PassSettings(
+            self.num_init_batches,
+            self.num_iters,
+            self.batches_per_update,
+            self.pixels_per_image,
+            self.norm_eval,
+            runner.seed,
+            runner.epoch,
+        )
+        for name, clusterings in cluster_views(model, self._dataloader, settings).items():
+            model.heads()[name].set_centroids(
+                torch.stack([c.centroids for c in clusterings]),
+                torch.stack([c.counts for c in clusterings]),
+            )
+            self._log(runner, name, clusterings)
+        model.refresh_labeler()
+
+    def _check_accumulation(self, runner: Runner) -> None:
+        """Refuse gradients that would be carried over from one epoch's labels to the next's."""
+        count = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+        iters = len(runner.train_dataloader)
+        if iters % count:
+            raise ValueError(
+                'optim_wrapper.accumulative_counts must divide the iterations of an epoch, but got '
+                f'{count} for {iters} iterations; labels change between epochs.'
+            )
+
+    @staticmethod
+    def _log(runner: Runner, name: str, clusterings: list[Clustering]) -> None:
+        """Write inertia and cluster sizes to the log and the visualisation backends."""
+        scalars = {}
+        for view, clustering in enumerate(clusterings):
+            shares = (clustering.counts / clustering.counts.sum()).tolist()
+            runner.logger.info(
+                f'Epoch(cluster) [{runner.epoch + 1}] {name} view {view}: '
+                f'inertia {clustering.inertia:.4f} ({clustering.num_updates} updates), '
+                f'sizes in %: {" ".join(f"{100 * share:.1f}" for share in shares)}'
+            )
+            prefix = f'kmeans/{name}/view{view}'
+            scalars[f'{prefix}/inertia'] = clustering.inertia
+            scalars |= {f'{prefix}/share_{k:03d}': share for k, share in enumerate(shares)}
+        runner.visualizer.add_scalars(scalars, step=runner.iter)

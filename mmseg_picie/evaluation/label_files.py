@@ -1,0 +1,51 @@
+"""Write predictions as label maps."""
+
+import os
+import tempfile
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..clustering import UNMATCHED
+
+#: Id of pixels of unmatched clusters in label maps of class ids.
+NO_CLASS = 255
+
+
+def to_label_ids(clusters: NDArray, cluster_to_class: NDArray | None) -> NDArray[np.uint8]:
+    """Ids to write for a map of clusters.
+
+    Args:
+        clusters (NDArray): (H, W) clusters in [0, K), K <= 256.
+        cluster_to_class (NDArray, optional): (K,) class of each cluster, -1 where unknown.
+
+    Returns:
+        NDArray: (H, W) uint8. Class ids, and :data:`NO_CLASS` for unmatched clusters, if any class
+            is known; cluster ids otherwise.
+    """
+    if cluster_to_class is None or (cluster_to_class == UNMATCHED).all():
+        return clusters.astype(np.uint8)
+    table = np.where(cluster_to_class == UNMATCHED, NO_CLASS, cluster_to_class)
+    return table[clusters].astype(np.uint8)
+
+
+def write_image(path: str, image: NDArray[np.uint8]) -> None:
+    """Write an image under a temporary name and move it into place.
+
+    Args:
+        path (str): file to write; its suffix gives the format.
+        image (NDArray): (H, W) grey or (H, W, 3) BGR, uint8.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    ok, data = cv2.imencode(os.path.splitext(name)[1], image)
+    if not ok:
+        raise OSError(f'{path} cannot be encoded as an image of that suffix.')
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix='.' + name)
+    with os.fdopen(handle, 'wb') as file:
+        file.write(data.tobytes())
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)

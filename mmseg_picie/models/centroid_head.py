@@ -1,0 +1,184 @@
+"""The head whose classifier is the centroids of k-means."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..clustering import UNMATCHED, centroid_scores
+from .losses import frequency_weights, view_cross_entropies
+
+CLASS_WEIGHTS = ('frequency', 'none')
+
+
+@MODELS.register_module()
+class CentroidHead(BaseDecodeHead):
+    """Scores pixels by the dot product of their unit-length feature with fixed centroids.
+
+    It has no parameters. Its buffers are ``centroids`` (V, K, D), ``cluster_counts`` (V, K, pixels
+    per cluster) and ``cluster_to_class`` (V, K, class of each cluster, -1 where unknown). The
+    centroids are written by :class:`KMeansCentroidHook`. It also serves as ``auxiliary_head``.
+
+    Args:
+        num_clusters (int): K, at least 2.
+        in_channels (int): D, channels of the feature map.
+        in_index (int): which of the decoder's maps is used.
+        num_views (int): V, sets of centroids.
+        predict_views (Sequence[int]): views whose centroids predict, from 0; the first one makes
+            ``pred_sem_seg`` and names, the others are only scored.
+        class_weight (str): 'frequency', the released recipe, or 'none'.
+        within_weight (float): weight of the cross-entropy within views in the loss.
+        cross_weight (float): weight of the cross-entropy across views in the loss.
+        align_corners (bool): as in mmseg, for the upsampling of logits.
+
+    Raises:
+        ValueError: If an argument is out of range, or a checkpoint has other K, D or V.
+    """
+
+    def __init__(
+        self,
+        num_clusters: int,
+        in_channels: int = 128,
+        in_index: int = 0,
+        num_views: int = 2,
+        predict_views: Sequence[int] = (0,),
+        class_weight: str = 'frequency',
+        within_weight: float = 0.5,
+        cross_weight: float = 0.5,
+        align_corners: bool = False,
+    ) -> None:
+        if num_clusters < 2:
+            raise ValueError(f'num_clusters must be at least 2, but got {num_clusters}.')
+        if class_weight not in CLASS_WEIGHTS:
+            raise ValueError(
+                f'class_weight must be one of {CLASS_WEIGHTS}, but got {class_weight!r}.'
+            )
+        if not predict_views or not set(predict_views) <= set(range(num_views)):
+            raise ValueError(
+                f'predict_views must name some of the views 0 to {num_views - 1}, but got '
+                f'{tuple(predict_views)}.'
+            )
+        super().__init__(
+            in_channels,
+            in_channels,
+            num_classes=num_clusters,  # mmseg's word for the number of output channels
+            out_channels=num_clusters,
+            dropout_ratio=0,
+            in_index=in_index,
+            align_corners=align_corners,
+            init_cfg=None,
+        )
+        del self.conv_seg  # it would be an unused parameter, on which DDP fails
+        self.num_clusters = num_clusters
+        self.num_views = num_views
+        self.predict_views = tuple(predict_views)
+        self.out_channels = num_clusters * len(self.predict_views)
+        self.class_weight = class_weight
+        self.within_weight = within_weight
+        self.cross_weight = cross_weight
+        shape = (num_views, num_clusters)
+        self.register_buffer('centroids', torch.zeros(*shape, in_channels))
+        self.register_buffer('cluster_counts', torch.zeros(shape, dtype=torch.int64))
+        self.register_buffer('cluster_to_class', torch.full(shape, UNMATCHED))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there are centroids."""
+        return bool(self.cluster_counts.any())
+
+    def set_centroids(self, centroids: Tensor, counts: Tensor) -> None:
+        """Take new centroids; what the old clusters were called is forgotten.
+
+        Args:
+            centroids (Tensor): (V, K, D).
+            counts (Tensor): (V, K) pixels per cluster.
+        """
+        self.centroids.copy_(centroids)
+        self.cluster_counts.copy_(counts)
+        self.cluster_to_class.fill_(UNMATCHED)
+
+    def embed(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Unit-length features.
+
+        Args:
+            inputs (Sequence[Tensor]): maps of the decoder.
+
+        Returns:
+            Tensor: (N, D, H, W) float32, also under automatic mixed precision.
+        """
+        return F.normalize(self._transform_inputs(inputs).float(), dim=1)
+
+    def label(self, embedding: Tensor, view: int) -> Tensor:
+        """Pseudo-labels: the nearest centroid of each pixel.
+
+        Args:
+            embedding (Tensor): (N, D, H, W).
+            view (int): whose centroids.
+
+        Returns:
+            Tensor: (N, H, W) int64 in [0, K).
+        """
+        return centroid_scores(embedding, self.centroids[view]).argmax(1)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Cluster logits for prediction.
+
+        Args:
+            inputs (Sequence[Tensor]): maps of the decoder.
+
+        Returns:
+            Tensor: (N, V' K, H, W), K logits for each of the V' views of ``predict_views``.
+
+        Raises:
+            RuntimeError: If there are no centroids yet.
+        """
+        if not self.is_fitted:
+            raise RuntimeError(
+                'this model has no centroids, so it cannot predict; train it (at least until the '
+                'first clustering) or load the checkpoint of a trained one.'
+            )
+        centroids = self.centroids[list(self.predict_views)].flatten(0, 1)
+        return F.conv2d(self.embed(inputs), centroids[:, :, None, None])
+
+    def loss_by_views(
+        self, views: Sequence[Sequence[Tensor]], frozen_views: Sequence[Sequence[Tensor]]
+    ) -> dict[str, Tensor]:
+        """Losses of a batch of pixel-aligned views.
+
+        Args:
+            views (Sequence[Sequence[Tensor]]): the decoder's maps of each view.
+            frozen_views (Sequence[Sequence[Tensor]]): the same of the epoch-start encoder, which
+                the pseudo-labels come from.
+
+        Returns:
+            dict[str, Tensor]: ``loss_within`` and ``loss_cross``, weighted.
+        """
+        with torch.no_grad():
+            labels = [self.label(self.embed(maps), view) for view, maps in enumerate(frozen_views)]
+        weights = None
+        if self.class_weight == 'frequency':
+            weights = frequency_weights(self.cluster_counts)
+        embeddings = [self.embed(maps) for maps in views]
+        with torch.autocast(embeddings[0].device.type, enabled=False):
+            entropies = view_cross_entropies(embeddings, labels, self.centroids, weights)
+        same = torch.eye(len(entropies), dtype=torch.bool, device=entropies.device)
+        losses = {'loss_within': self.within_weight * entropies[same].mean()}
+        if len(entropies) > 1:
+            losses['loss_cross'] = self.cross_weight * entropies[~same].mean()
+        return losses
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        loaded = state_dict.get(prefix + 'centroids')
+        if loaded is not None and loaded.shape != self.centroids.shape:
+            raise ValueError(
+                f'the checkpoint holds centroids of (views, K, D) = {tuple(loaded.shape)}, but the '
+                f'head is configured for {tuple(self.centroids.shape)}; set num_views, '
+                "num_clusters and in_channels of the head to the checkpoint's, or take over the "
+                "backbone alone by init_cfg=dict(type='Pretrained', checkpoint=..., "
+                "prefix='backbone.')."
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)

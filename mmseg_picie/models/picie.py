@@ -1,0 +1,175 @@
+"""The PiCIE segmentor."""
+
+import copy
+import os.path as osp
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from mmseg.utils import OptSampleList, SampleList, add_prefix
+from torch import Tensor, nn
+
+from ..views import crop_flip_features
+from .centroid_head import CentroidHead
+
+Maps = Sequence[Tensor]
+
+
+@MODELS.register_module()
+class PiCIE(EncoderDecoder):
+    """Unsupervised segmentation by invariance and equivariance in clustering (CVPR 2021).
+
+    An ``EncoderDecoder`` whose heads are :class:`CentroidHead`. It is trained on pairs of views:
+    view 1 is a crop of the image, view 2 the whole image, whose feature map is cropped and flipped
+    as view 1's image was. Pseudo-labels are made on the fly by a frozen copy of the encoder, taken
+    when the epoch's centroids are; the copy is no part of the state dict.
+
+    Prediction is mmseg's own: ``pred_sem_seg`` holds clusters. If the head predicts with more than
+    one view, ``pred_view_sem_seg`` holds a map for each. ``cluster_to_class`` in the metainfo says
+    which class each cluster was matched to, if that is known.
+
+    The arguments are those of ``EncoderDecoder``.
+
+    Raises:
+        TypeError: If a head is not a :class:`CentroidHead`.
+    """
+
+    # The frozen encoder, in a list so that it is not registered as a part of the model.
+    _labeler: list[nn.Module]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._labeler = []
+        for name, head in self.heads().items():
+            if not isinstance(head, CentroidHead):
+                raise TypeError(
+                    f'{name} of PiCIE must be a CentroidHead, but is a {type(head).__name__}.'
+                )
+
+    def heads(self) -> dict[str, CentroidHead]:
+        """The heads by the prefix of their losses: 'decode', and 'aux' or 'aux_0', ..."""
+        heads = {'decode': self.decode_head}
+        if self.with_auxiliary_head:
+            if isinstance(self.auxiliary_head, nn.ModuleList):
+                heads.update({f'aux_{i}': head for i, head in enumerate(self.auxiliary_head)})
+            else:
+                heads['aux'] = self.auxiliary_head
+        return heads
+
+    def init_weights(self) -> None:
+        """Initialise; a missing weight file of the backbone is refused by name."""
+        init_cfg = getattr(self.backbone, 'init_cfg', None) or []
+        for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
+            path = cfg.get('checkpoint', '')
+            if cfg['type'] == 'Pretrained' and '://' not in path and not osp.isfile(path):
+                raise FileNotFoundError(
+                    f'backbone.init_cfg.checkpoint names the file {path!r}, which does not exist; '
+                    'give the path of the weights, or backbone.init_cfg=None to train from '
+                    'scratch.'
+                )
+        super().init_weights()
+
+    @torch.no_grad()
+    def refresh_labeler(self) -> None:
+        """Take the present encoder as the one that makes pseudo-labels, in eval mode."""
+        encoder = self._encoder()
+        if self._labeler:
+            self._labeler[0].load_state_dict(encoder.state_dict())
+        else:
+            self._labeler.append(copy.deepcopy(encoder).requires_grad_(False))
+            self._labeler[0].eval()
+
+    def _encoder(self) -> nn.Module:
+        """Backbone and decoder as one module."""
+        return nn.Sequential(self.backbone, self.neck) if self.with_neck else self.backbone
+
+    def extract_views(
+        self,
+        views: Sequence[Tensor],
+        data_samples: SampleList,
+        encoder: nn.Module | None = None,
+    ) -> list[list[Tensor]]:
+        """Feature maps of all views in the frame of view 1.
+
+        Args:
+            views (Sequence[Tensor]): V batches (N, 3, H, W). The first is cropped and flipped
+                already, the others are not.
+            data_samples (SampleList): N samples with ``geometry`` in their metainfo.
+            encoder (nn.Module, optional): backbone and decoder; this model's by default.
+
+        Returns:
+            list[list[Tensor]]: for each view the decoder's maps (N, D, h, w), pixel-aligned.
+        """
+        encoder = encoder or self._encoder()
+        draws = [sample.metainfo['geometry'] for sample in data_samples]
+        result = [list(encoder(views[0]))]
+        for images in views[1:]:
+            maps = encoder(images)
+            result.append(
+                [
+                    crop_flip_features(whole, draws, tuple(first.shape[2:]))
+                    for whole, first in zip(maps, result[0], strict=True)
+                ]
+            )
+        return result
+
+    def loss(self, inputs: Sequence[Tensor], data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of a batch of paired views.
+
+        Args:
+            inputs (Sequence[Tensor]): two batches (N, 3, H, W) of :class:`PackPairedViews`.
+            data_samples (SampleList): N samples with ``geometry`` in their metainfo.
+
+        Returns:
+            dict[str, Tensor]: ``decode.loss_within``, ``decode.loss_cross`` and likewise for
+                auxiliary heads.
+
+        Raises:
+            RuntimeError: If nothing was clustered before.
+        """
+        if not self._labeler:
+            raise RuntimeError(
+                'PiCIE needs centroids before it is trained; add clustering='
+                "dict(type='KMeansCentroidHook') to default_hooks of the config."
+            )
+        with torch.no_grad():
+            frozen_views = self.extract_views(inputs, data_samples, self._labeler[0])
+        views = self.extract_views(inputs, data_samples)
+        losses: dict[str, Tensor] = {}
+        for name, head in self.heads().items():
+            losses.update(add_prefix(head.loss_by_views(views, frozen_views), name))
+        return losses
+
+    def postprocess_result(
+        self, seg_logits: Tensor, data_samples: OptSampleList = None
+    ) -> SampleList:
+        """Turn logits into clusters, for each of the views that predict.
+
+        Args:
+            seg_logits (Tensor): (N, V' K, H, W).
+            data_samples (SampleList, optional): N samples to write into.
+
+        Returns:
+            SampleList: with ``seg_logits`` and ``pred_sem_seg`` of the first view, and
+                ``pred_view_sem_seg`` (V', H, W) if V' > 1.
+        """
+        head = self.decode_head
+        by_view = seg_logits.split(head.num_clusters, dim=1)
+        results = super().postprocess_result(by_view[0], data_samples)
+        predictions = [[sample.pred_sem_seg.data for sample in results]]
+        for logits in by_view[1:]:
+            blank = None
+            if data_samples is not None:
+                blank = [SegDataSample(metainfo=sample.metainfo) for sample in data_samples]
+            other = super().postprocess_result(logits, blank)
+            predictions.append([sample.pred_sem_seg.data for sample in other])
+        cluster_to_class = head.cluster_to_class[list(head.predict_views)].cpu().numpy()
+        for i, sample in enumerate(results):
+            if len(by_view) > 1:
+                sample.pred_view_sem_seg = PixelData(data=torch.cat([p[i] for p in predictions]))
+            sample.set_metainfo(dict(cluster_to_class=cluster_to_class))
+        return results

@@ -1,0 +1,151 @@
+"""The toolbox (mmengine, mmcv, mmseg): is it there, once, and new enough; loading its files safely.
+
+At its top this module imports the standard library only, so that its answer comes before any import
+that a faulty toolbox would break.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from importlib import metadata, util
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+# Import name -> the oldest version that has what this package calls.
+MINIMUM_VERSIONS = {'mmengine': '0.10.5', 'mmcv': '2.1.0', 'mmseg': '1.2.2'}
+
+
+def check_toolbox() -> None:
+    """Check that mmengine, mmcv and mmseg are importable, provided once each, and new enough.
+
+    None of the three is imported.
+
+    Raises:
+        ImportError: One of them is missing, is provided by two distributions, or is too old. The
+            message is one sentence that says which and what to run.
+    """
+    specs = {name: _find_spec(name) for name in MINIMUM_VERSIONS}
+    missing = [name for name, spec in specs.items() if spec is None]
+    if missing:
+        raise ImportError(
+            f'{_join(missing)}, needed by mmseg_picie, cannot be found: '
+            "run `pip install 'mmseg_picie[toolbox]'`, or install your own MMSegmentation "
+            f'{MINIMUM_VERSIONS["mmseg"]} or newer with the MMEngine and MMCV that it asks for.'
+        )
+    providers = find_providers()
+    for name, minimum in MINIMUM_VERSIONS.items():
+        distributions = providers[name]
+        if len(distributions) > 1:
+            listed = _join(f'{dist} {version}' for dist, version in distributions.items())
+            raise ImportError(
+                f'`{name}` is provided by {len(distributions)} installed distributions, {listed}, '
+                'which overwrite or hide each other: run '
+                f'`pip uninstall {" ".join(distributions)}` and install one of them again.'
+            )
+        found, version = next(iter(distributions.items()), (name, _read_version(specs[name])))
+        if version and _release(version) < _release(minimum):
+            raise ImportError(
+                f'mmseg_picie needs {name} >= {minimum}, and {found} {version} is installed: '
+                "upgrade it, or run `pip install 'mmseg_picie[toolbox]'` in a fresh environment."
+            )
+
+
+def find_providers() -> dict[str, dict[str, str]]:
+    """Find the installed distributions that provide each import name of the toolbox.
+
+    It gives what `importlib.metadata.packages_distributions` does for these three names, several
+    times quicker, because the long file lists of other distributions are not parsed.
+
+    Returns:
+        Import name -> {distribution name: version}, in the order of `sys.path`. A distribution that
+        is found twice is listed once, as the one that Python finds first.
+    """
+    providers: dict[str, dict[str, str]] = {name: {} for name in MINIMUM_VERSIONS}
+    for distribution in metadata.distributions():
+        for name in _provided_names(distribution):
+            # Names are compared as pip does: Foo_Bar is foo-bar.
+            key = re.sub(r'[-_.]+', '-', distribution.metadata['Name']).lower()
+            providers[name].setdefault(key, distribution.version)
+    return providers
+
+
+def allow_checkpoint_types() -> None:
+    """Let `torch.load(weights_only=True)` read the checkpoints that mmengine writes.
+
+    Next to tensors they hold the histories of logged values (`HistoryBuffer`), numpy arrays and
+    numpy scalars. These types are added to torch's list of allowed globals; safe loading stays on.
+    Calling it again changes nothing.
+    """
+    import torch
+
+    allowed = _checkpoint_globals()
+    if _release(torch.__version__) >= (2, 6):
+        # Listed together with their full names, for two reasons. Some toolbox versions put the bare
+        # types on the list while they load a file and take them off afterwards, which would undo
+        # what is done here. And files written under numpy 1 name numpy's functions differently.
+        torch.serialization.add_safe_globals([(item, name) for name, item in allowed.items()])
+    else:
+        torch.serialization.add_safe_globals(list(allowed.values()))
+
+
+def _checkpoint_globals() -> dict[str, Callable[..., Any]]:
+    """Map the full names that occur in mmengine's checkpoints to what they stand for."""
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    multiarray = np._core.multiarray  # type: ignore[attr-defined]
+    scalars = ['float16', 'float32', 'float64', 'int32', 'int64', 'uint8', 'uint32', 'bool']
+    # A dtype is pickled as a call of numpy.dtype, but what comes out is of its own class.
+    items = [HistoryBuffer, np.ndarray, np.dtype, *(type(np.dtype(name)) for name in scalars)]
+    # HistoryBuffer's table of statistics refers to its own methods through getattr; it also slices.
+    items += [getattr, slice]
+    allowed = {f'{item.__module__}.{item.__qualname__}': item for item in items}
+    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
+        for item in (multiarray._reconstruct, multiarray.scalar):
+            allowed[f'{module}.{item.__name__}'] = item
+    return allowed
+
+
+def _find_spec(name: str) -> ModuleSpec | None:
+    """Find a top-level package without importing it; a folder without code does not count."""
+    spec = util.find_spec(name)
+    return spec if spec is not None and spec.origin is not None else None
+
+
+def _provided_names(distribution: metadata.Distribution) -> list[str]:
+    """List the toolbox's import names that a distribution installs."""
+    declared = (distribution.read_text('top_level.txt') or '').split()
+    if declared:
+        return [name for name in MINIMUM_VERSIONS if name in declared]
+    record = '\n' + (distribution.read_text('RECORD') or '')
+    return [name for name in MINIMUM_VERSIONS if f'\n{name}/__init__.py,' in record]
+
+
+def _read_version(spec: ModuleSpec | None) -> str | None:
+    """Read the version from `version.py` of a package that no distribution claims (a source tree).
+
+    Returns:
+        The version, or None where the file does not state it literally; it is then not checked.
+    """
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).with_name('version.py')
+    if not path.is_file():
+        return None
+    text = path.read_text('utf-8')
+    stated = re.search(r'^__version__\s*=\s*[\'"]([^\'"]+)', text, re.MULTILINE)
+    return stated.group(1) if stated else None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Take the leading numbers of a version: '2.6.0a0+cpu' -> (2, 6, 0)."""
+    numbers = re.match(r'\d+(\.\d+)*', version)
+    return tuple(int(part) for part in numbers.group().split('.')) if numbers else ()
+
+
+def _join(items: Iterable[str]) -> str:
+    """Join words as prose: 'a', 'a and b', 'a, b and c'."""
+    *head, last = list(items)
+    return f'{", ".join(head)} and {last}' if head else last

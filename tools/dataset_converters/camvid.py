@@ -1,0 +1,204 @@
+"""Convert CamVid from its common public layout to the one that this project's configs read.
+
+    python tools/dataset_converters/camvid.py SRC OUT [--link]
+
+SRC is the release that came with SegNet's tutorial, 480 x 360 pixels:
+
+    SRC/{train,val,test}/*.png                 images
+    SRC/{trainannot,valannot,testannot}/*.png  class ids 0-10, and 11 where there is none
+
+OUT becomes:
+
+    OUT/images/{train,val,test}/*.png          the same files, or links to them with --link
+    OUT/annotations/{train,val,test}/*.png     class ids 0-10, and 255 where there is none
+
+The ids 0-10 are sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+SOURCE_VOID = 11
+VOID = 255
+PUBLISHED_COUNTS = {'train': 367, 'val': 101, 'test': 233}
+
+logger = logging.getLogger('camvid')
+
+
+def convert(src: str | Path, out: str | Path, link: bool = False) -> dict[str, int]:
+    """Convert the whole release; on any error `out` is left as it was.
+
+    Args:
+        src: Folder of the public release.
+        out: Folder to make. It must not exist, or be empty.
+        link: Make symbolic links to the images rather than copies.
+
+    Returns:
+        Split -> number of images.
+
+    Raises:
+        FileNotFoundError: A folder, an image or an annotation is missing.
+        FileExistsError: `out` has something in it.
+        ValueError: A file cannot be read, an annotation is not one channel of ids 0..11, or its
+            size is not its image's.
+    """
+    src, out = Path(src), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f'OUT must be new or an empty folder, got {out}; remove it first')
+    pairs = {split: list_pairs(src, split) for split in PUBLISHED_COUNTS}
+    for split, expected in PUBLISHED_COUNTS.items():
+        if len(pairs[split]) != expected:
+            logger.warning(
+                '%s has %d images, the published split has %d',
+                src / split,
+                len(pairs[split]),
+                expected,
+            )
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f'.{out.name}.partial-{os.getpid()}')
+    try:
+        jobs = [(split, *pair) for split in pairs for pair in pairs[split]]
+        for split, image, annotation in track(jobs, description='Converting'):
+            convert_pair(image, annotation, partial, split, link)
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return {split: len(found) for split, found in pairs.items()}
+
+
+def list_pairs(src: Path, split: str) -> list[tuple[Path, Path]]:
+    """List the images of one split with their annotations, in order of name.
+
+    Args:
+        src: Folder of the public release.
+        split: Name of the split.
+
+    Returns:
+        (image, annotation) paths.
+    """
+    found = {}
+    for folder in (src / split, src / f'{split}annot'):
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f'SRC must have the folders train, val, test and trainannot, valannot, testannot, '
+                f'and {folder} is missing; give the folder that holds all six'
+            )
+        found[folder] = {path.name: path for path in folder.glob('*.png')}
+        if not found[folder]:
+            raise FileNotFoundError(f'{folder} must hold *.png files and has none; unpack it again')
+    images, annotations = found.values()
+    for name in sorted(images.keys() ^ annotations.keys()):
+        if name in images:
+            raise FileNotFoundError(
+                f'image {images[name]} has no annotation of the same name in {src / split}annot; '
+                'add it or remove the image'
+            )
+        raise FileNotFoundError(
+            f'annotation {annotations[name]} has no image of the same name in {src / split}; '
+            'add it or remove the annotation'
+        )
+    return [(images[name], annotations[name]) for name in sorted(images)]
+
+
+def convert_pair(image: Path, annotation: Path, out: Path, split: str, link: bool) -> None:
+    """Check one image and its annotation and write both.
+
+    Args:
+        image: Image file.
+        annotation: Annotation file with ids 0..11.
+        out: Folder to write under; made where needed.
+        split: Name of the split.
+        link: Link the image rather than copy it.
+    """
+    labels = read_labels(annotation)
+    height, width = read_pixels(image).shape[:2]
+    if labels.shape != (height, width):
+        raise ValueError(
+            f'{annotation} must be as large as its image, {width} x {height}, got '
+            f'{labels.shape[1]} x {labels.shape[0]}; take both from the same release'
+        )
+    image_out = out / 'images' / split / image.name
+    annotation_out = out / 'annotations' / split / annotation.name
+    for path in (image_out, annotation_out):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if link:
+        image_out.symlink_to(image.resolve())
+    else:
+        shutil.copyfile(image, image_out)
+    Image.fromarray(labels).save(annotation_out)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Read an annotation and put 255 for void.
+
+    Args:
+        path: Image file of one channel, or one with a palette, whose indices then count.
+
+    Returns:
+        Array (H, W), uint8, of 0..10 and 255.
+    """
+    labels = read_pixels(path)
+    if labels.ndim != 2:
+        raise ValueError(
+            f'{path} must have one channel of class ids, got {labels.shape[2]} channels; '
+            'colour-coded annotations must be turned into ids first'
+        )
+    wrong = np.unique(labels[(labels < 0) | (labels > SOURCE_VOID)])
+    if wrong.size:
+        raise ValueError(
+            f'{path} must have the values 0..{SOURCE_VOID} only, got {", ".join(map(str, wrong))}; '
+            'take the annotations of the 11-class release'
+        )
+    return np.where(labels == SOURCE_VOID, VOID, labels).astype(np.uint8)
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """Read an image file to its end.
+
+    Args:
+        path: Image file.
+
+    Returns:
+        Array (H, W) or (H, W, channels) as stored, with palette indices as they are.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image)
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for some broken PNGs
+        raise ValueError(f'{path} cannot be read ({error}); unpack it again') from error
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert as the command line says.
+
+    Args:
+        argv: Words of the command line; None takes those of this process.
+    """
+    parser = argparse.ArgumentParser(description='Convert CamVid from its common public layout.')
+    parser.add_argument('src', metavar='SRC', help='folder with train, trainannot, val, ...')
+    parser.add_argument('out', metavar='OUT', help='folder to make, such as data/camvid')
+    parser.add_argument('--link', action='store_true', help='link the images, do not copy them')
+    args = parser.parse_args(argv)
+    logging.basicConfig(format='%(levelname)s: %(message)s')
+    try:
+        counts = convert(args.src, args.out, args.link)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(f'{args.out}: ' + ', '.join(f'{count} {split}' for split, count in counts.items()))
+
+
+if __name__ == '__main__':
+    main()
