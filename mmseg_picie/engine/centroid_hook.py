@@ -11,7 +11,7 @@ from numpy.random import SeedSequence
 from ..clustering import Clustering, describe_backend
 from ..datasets import EpochKeySampler
 from ..models import PiCIE
-from .clustering_pass import PassSettings, cluster_views
+from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
 
 
 @HOOKS.register_module()
@@ -86,8 +86,7 @@ class KMeansCentroidHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Make the data loader of the pass, on the training images."""
-        train_loader = runner.train_dataloader
-        sampler = train_loader.sampler
+        sampler = runner.train_dataloader.sampler
         if not isinstance(sampler, EpochKeySampler):
             raise ValueError(
                 'train_dataloader.sampler must be EpochKeySampler, but is '
@@ -96,19 +95,7 @@ class KMeansCentroidHook(Hook):
         # A resumed run takes the checkpoint's seed, which its sampler does not know yet.
         sampler.seed = runner.seed
         self._check_accumulation(runner)
-        self._dataloader = runner.build_dataloader(
-            dict(
-                dataset=train_loader.dataset,
-                sampler=dict(
-                    type='EpochKeySampler', round_up=False, num_samples=self.images_per_epoch
-                ),
-                batch_size=self.batch_size // get_world_size(),
-                num_workers=train_loader.num_workers,
-                persistent_workers=train_loader.persistent_workers,
-                pin_memory=train_loader.pin_memory,
-            ),
-            seed=runner.seed,
-        )
+        self._dataloader = build_clustering_loader(runner, self.batch_size, self.images_per_epoch)
         runner.logger.info(f'k-means runs on {describe_backend()}.')
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -118,7 +105,9 @@ class KMeansCentroidHook(Hook):
         # Random layers, too, start every epoch from a state that a resumed run can tell.
         sequence = SeedSequence((runner.seed, runner.epoch, get_rank()))
         torch.manual_seed(int(sequence.generate_state(1)[0]))
-        self._dataloader.sampler.set_epoch(runner.epoch)
+        sampler = self._dataloader.sampler
+        assert isinstance(sampler, EpochKeySampler)
+        sampler.set_epoch(runner.epoch)
         settings = PassSettings(
             self.num_init_batches,
             self.num_iters,

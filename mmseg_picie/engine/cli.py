@@ -33,14 +33,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder for logs, checkpoints and results; without it the one that the config names, '
         'else ./work_dirs/<name of the config>',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config: a.b=1 for a nested key, "a=[1,2]" (quoted, without '
-        'spaces) for a list or tuple',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -49,6 +42,22 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
     # torch.distributed.launch passes it, spelt either way; torchrun sets LOCAL_RANK instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add the option that changes settings of the config.
+
+    Args:
+        parser: The tool's parser.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config: a.b=1 for a nested key, "a=[1,2]" (quoted, without '
+        'spaces) for a list or tuple',
+    )
 
 
 def parse_args(
@@ -69,7 +78,7 @@ def parse_args(
         parser.error(
             'argument --cfg-options: each entry must be KEY=VALUE, such as randomness.seed=1'
         )
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     return args
 
 
@@ -84,6 +93,25 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         The config, with `launcher` and `work_dir` set. The command line's work folder goes before
         the config's own, and that before ./work_dirs/<name of the config>.
     """
+    cfg = read_config(parser, args)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    return cfg
+
+
+def read_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
+    """Read the config and change it as `--cfg-options` says.
+
+    Args:
+        parser: Reports a config that cannot be read.
+        args: Parsed arguments with `config` and `cfg_options`.
+
+    Returns:
+        The config.
+    """
     if not Path(args.config).is_file():
         parser.error(f'argument config: there is no file {args.config}; check the path')
     try:
@@ -92,11 +120,6 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         parser.error(f'argument config: {args.config} cannot be read: {error}')
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
-    cfg.launcher = args.launcher
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     return cfg
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from mmengine.dist import get_world_size, is_main_process
+from mmengine.runner import Runner
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -38,6 +39,33 @@ class PassSettings:
     norm_eval: bool
     seed: int
     epoch: int
+
+
+def build_clustering_loader(
+    runner: Runner, batch_size: int, num_images: int | None = None
+) -> DataLoader:
+    """Make the data loader of a pass over the training images.
+
+    Args:
+        runner (Runner): whose training data, workers and seed are used.
+        batch_size (int): images per batch, over all ranks.
+        num_images (int, optional): images per epoch, chosen at random; all by default.
+
+    Returns:
+        DataLoader: of the training data set with its pipeline, each image once an epoch.
+    """
+    train_loader = runner.train_dataloader
+    return runner.build_dataloader(
+        dict(
+            dataset=train_loader.dataset,
+            sampler=dict(type='EpochKeySampler', round_up=False, num_samples=num_images),
+            batch_size=batch_size // get_world_size(),
+            num_workers=train_loader.num_workers,
+            persistent_workers=train_loader.persistent_workers,
+            pin_memory=train_loader.pin_memory,
+        ),
+        seed=runner.seed,
+    )
 
 
 @torch.no_grad()

@@ -58,7 +58,8 @@ def resize(image: NDArray, size: Size, nearest: bool = False) -> NDArray:
     if image.shape[:2] == tuple(size):
         return image
     method = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), method))
+    # A copy, as Pillow's memory is read-only.
+    return np.array(Image.fromarray(image).resize((size[1], size[0]), method))
 
 
 def crop_flip_image(image: NDArray, draw: GeometricDraw, size: Size) -> NDArray:
