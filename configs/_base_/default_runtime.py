@@ -14,7 +14,7 @@ randomness = dict(seed=0)
 # For TensorBoard: vis_backends = [..., dict(type='TensorboardVisBackend')]
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer', alpha=0.6
+    type='SegmentVisualizer', vis_backends=vis_backends, name='visualizer', alpha=0.6
 )
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'

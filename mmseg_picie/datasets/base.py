@@ -10,7 +10,13 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
-from .image_files import IMAGE_SUFFIXES, check_images, decode_image, find_images
+from .image_files import (
+    IMAGE_SUFFIXES,
+    check_images,
+    check_label_maps,
+    decode_image,
+    find_images,
+)
 from .sampler import SampleKey
 
 #: Marks, in a label look-up table, a value that a label map must not hold.
@@ -31,11 +37,11 @@ class KeyedSegDataset(BaseSegDataset):
     Subclasses may state :attr:`RAW_LABELS`, the class of each label value on disk.
 
     Args:
-        ann_file (str): text file with one image name a line, without suffix; all images of the
-            folder if empty. Relative to ``data_root``.
-        img_suffix (str, optional): suffix of images; any usual one if None (then the names in
-            ``ann_file`` carry their suffix).
-        seg_map_suffix (str): suffix of label maps, which are named as the images.
+        ann_file (str): text file with one image name a line; all images of the folder if empty.
+            Relative to ``data_root``.
+        img_suffix (str, optional): ending of image names, such as ``.jpg`` or
+            ``_leftImg8bit.png``; any usual suffix if None. Names in ``ann_file`` may leave it out.
+        seg_map_suffix (str): ending of label maps, which are named as the images up to the ending.
         data_root (str, optional): prefix of all paths.
         data_prefix (dict, optional): folders ``img_path`` and, if labelled, ``seg_map_path``.
         metainfo (dict, optional): replaces entries of ``METAINFO``; ``classes`` may be a subset.
@@ -48,7 +54,8 @@ class KeyedSegDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: If a folder, list, image or label map is missing.
-        ValueError: If an image cannot be read; the message names it.
+        ValueError: If an image or label map cannot be read (the message names it), the list is
+            empty, or ``data_prefix`` is misspelt or names no folder.
     """
 
     #: Says that items may be asked for by :class:`SampleKey`.
@@ -72,13 +79,19 @@ class KeyedSegDataset(BaseSegDataset):
         lazy_init: bool = False,
         check_files: bool = True,
     ) -> None:
+        unknown = set(data_prefix or ()) - {'img_path', 'seg_map_path'}
+        if unknown:
+            raise ValueError(
+                f'data_prefix takes img_path and seg_map_path, but got {", ".join(sorted(unknown))}'
+                '; correct the name.'
+            )
         self.check_files = check_files
         super().__init__(
             ann_file=ann_file,
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             data_root=data_root,
-            data_prefix=dict(data_prefix) if data_prefix else dict(img_path=''),
+            data_prefix=dict(img_path='') | dict(data_prefix or {}),
             metainfo=metainfo,
             pipeline=list(pipeline),
             test_mode=test_mode,
@@ -88,6 +101,8 @@ class KeyedSegDataset(BaseSegDataset):
         )
         # Not stored with every sample, as mmseg's label_map is: it may have hundreds of entries.
         self.label_lut = self._make_label_lut()
+        if self.label_map and 'groups' in self._metainfo and 'groups' not in (metainfo or ()):
+            self._renumber_groups(self.label_map)
 
     def load_data_list(self) -> list[dict]:
         """List images and label maps.
@@ -106,9 +121,7 @@ class KeyedSegDataset(BaseSegDataset):
                 seg_fields=[],
             )
             if seg_dir is not None:
-                info['seg_map_path'] = osp.join(
-                    seg_dir, osp.splitext(name)[0] + self.seg_map_suffix
-                )
+                info['seg_map_path'] = osp.join(seg_dir, self._stem(name) + self.seg_map_suffix)
             data_list.append(info)
         if self.check_files:
             self._check_files(data_list)
@@ -117,6 +130,11 @@ class KeyedSegDataset(BaseSegDataset):
     def _image_names(self, img_dir: str) -> list[str]:
         """Names of the images, relative to their folder, with suffix."""
         if not self.ann_file:
+            if not img_dir:
+                raise ValueError(
+                    'data_root or data_prefix.img_path of the dataset must name a folder of '
+                    'images, but neither is set.'
+                )
             return find_images(img_dir, (self.img_suffix,) if self.img_suffix else IMAGE_SUFFIXES)
         if not osp.isfile(self.ann_file):
             raise FileNotFoundError(
@@ -124,21 +142,27 @@ class KeyedSegDataset(BaseSegDataset):
                 "file with one image name a line, or to '' to use the whole folder."
             )
         names = [line.strip() for line in mmengine.list_from_file(self.ann_file)]
-        names = [name + (self.img_suffix or '') for name in names if name]
+        names = [name for name in names if name]
         if not names:
             raise ValueError(f'image list {self.ann_file} is empty; it needs one name a line.')
-        return names
+        suffix = self.img_suffix or ''
+        return [name if name.endswith(suffix) else name + suffix for name in names]
+
+    def _stem(self, name: str) -> str:
+        """What an image and its label map have in common in their names."""
+        return name[: -len(self.img_suffix)] if self.img_suffix else osp.splitext(name)[0]
 
     def _check_files(self, data_list: list[dict]) -> None:
-        """Refuse unreadable images and missing label maps, naming the first."""
+        """Refuse missing and unreadable images and label maps, naming the first."""
         check_images(info['img_path'] for info in data_list)
-        for info in data_list:
-            path = info.get('seg_map_path')
-            if path is not None and not osp.isfile(path):
+        labelled = [info for info in data_list if 'seg_map_path' in info]
+        for info in labelled:
+            if not osp.isfile(info['seg_map_path']):
                 raise FileNotFoundError(
-                    f'label map {path} of image {info["img_path"]} does not exist; check '
-                    'data_prefix.seg_map_path and seg_map_suffix of the dataset.'
+                    f'label map {info["seg_map_path"]} of image {info["img_path"]} does not exist; '
+                    'check data_prefix.seg_map_path and seg_map_suffix of the dataset.'
                 )
+        check_label_maps(info['seg_map_path'] for info in labelled)
 
     def _make_label_lut(self) -> NDArray[np.int16]:
         """Class of each label value: (256,), :data:`INVALID_LABEL` where there is none."""
@@ -153,6 +177,14 @@ class KeyedSegDataset(BaseSegDataset):
             subset[list(self.label_map)] = list(self.label_map.values())
             lut = np.where(lut == INVALID_LABEL, lut, subset[lut]).astype(np.int16)
         return lut
+
+    def _renumber_groups(self, label_map: dict[int, int]) -> None:
+        """Let the groups of classes follow the subset; a group that is left empty goes."""
+        groups = {
+            name: tuple(label_map[i] for i in members if label_map[i] != self.ignore_index)
+            for name, members in self._metainfo['groups'].items()
+        }
+        self._metainfo['groups'] = {name: members for name, members in groups.items() if members}
 
     def get_data_info(self, idx: int) -> dict:
         """Entry of one image, with the look-up table of its labels."""
@@ -170,7 +202,8 @@ class KeyedSegDataset(BaseSegDataset):
             Any: what the pipeline returns.
 
         Raises:
-            ValueError: If a file cannot be read, or the pipeline returns None.
+            FileNotFoundError: If a file is gone; the message names it.
+            ValueError: If a file cannot be read, or the pipeline returns None; likewise.
         """
         if not self._fully_initialized:
             self.full_init()
@@ -181,9 +214,12 @@ class KeyedSegDataset(BaseSegDataset):
         paths = [info[name] for name in ('img_path', 'seg_map_path') if name in info]
         try:
             data = self.pipeline(info)
-        except (OSError, SyntaxError):  # Pillow's words for a broken file do not name it
+        except Exception:
+            # The words of decoders for a broken file do not name it. Files that Pillow would not
+            # know (another loader's) and files that are in order leave the error as it is.
             for path in paths:
-                decode_image(path)
+                if path.lower().endswith(IMAGE_SUFFIXES):
+                    decode_image(path)
             raise
         if data is None:
             raise ValueError(

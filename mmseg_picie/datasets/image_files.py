@@ -1,9 +1,12 @@
 """Find image files, and find out before any long work which of them cannot be read."""
 
+import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from PIL import Image
+from mmengine import fileio
+from PIL import Image, UnidentifiedImageError
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
@@ -15,13 +18,19 @@ _SIGNATURES = {
     '.png': (b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'),
 }
 
+# Pillow's modes of one channel of at most 8 bits: two levels, grey levels, indices of a palette.
+_LABEL_MODES = ('1', 'L', 'P')
+
 
 def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[str]:
     """List the image files below a folder, nested or flat.
 
+    Links to folders are followed; a folder that can be reached twice is listed once.
+
     Args:
-        folder (str or Path): where to look. Names that start with a dot are passed over.
-        suffixes (Iterable[str]): endings to accept, in lower case; the case of a name is ignored.
+        folder (str or Path): where to look. Files and folders whose names start with a dot are
+            passed over.
+        suffixes (Iterable[str]): endings of the names to accept; case is ignored.
 
     Returns:
         list[str]: paths relative to the folder, with forward slashes, sorted.
@@ -29,23 +38,34 @@ def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) ->
     Raises:
         FileNotFoundError: If the folder is missing or holds no image.
     """
-    root, suffixes = Path(folder), tuple(suffixes)
+    root, endings = Path(folder), tuple(suffix.lower() for suffix in suffixes)
     if not root.is_dir():
         raise FileNotFoundError(
             f'image folder {root} does not exist; set data_root and data_prefix.img_path of the '
             'dataset to a folder of images.'
         )
-    names = sorted(
-        path.relative_to(root).as_posix()
-        for path in root.rglob('*')
-        if path.suffix.lower() in suffixes and not path.name.startswith('.') and path.is_file()
-    )
+    names: list[str] = []
+    visited: set[str] = set()
+    for place, subfolders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(place)
+        if real in visited:  # a link that leads back
+            subfolders.clear()
+            continue
+        visited.add(real)
+        # In place, which is how os.walk is told where to go, and in which order.
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith('.'))
+        below = Path(place).relative_to(root)
+        names += [
+            (below / name).as_posix()
+            for name in files
+            if name.lower().endswith(endings) and not name.startswith('.')
+        ]
     if not names:
         raise FileNotFoundError(
-            f'image folder {root} holds no image ({", ".join(suffixes)}); check data_root and '
+            f'image folder {root} holds no image ({", ".join(endings)}); check data_root and '
             'data_prefix.img_path of the dataset.'
         )
-    return names
+    return sorted(names)
 
 
 def check_images(paths: Iterable[str | Path]) -> None:
@@ -58,6 +78,7 @@ def check_images(paths: Iterable[str | Path]) -> None:
         paths (Iterable[str or Path]): files to check.
 
     Raises:
+        FileNotFoundError: If one does not exist; the message names it.
         ValueError: If one cannot be read; the message names it.
     """
     for path in paths:
@@ -65,22 +86,53 @@ def check_images(paths: Iterable[str | Path]) -> None:
             decode_image(path)
 
 
+def check_label_maps(paths: Iterable[str | Path]) -> None:
+    """Refuse what :func:`check_images` refuses, and images of more than one 8-bit channel.
+
+    mmseg keeps the lowest 8 bits of a label, so wider ones would turn into other classes.
+
+    Args:
+        paths (Iterable[str or Path]): files to check.
+
+    Raises:
+        FileNotFoundError: If one does not exist; the message names it.
+        ValueError: If one cannot be read or has another kind of pixels; the message names it.
+    """
+    for path in paths:
+        check_images([path])
+        with Image.open(path) as image:
+            mode = image.mode
+        if mode not in _LABEL_MODES:
+            raise ValueError(
+                f'label map {path} must have one channel of 8 bits, but its mode is {mode!r}; '
+                'convert it to class ids from 0 to 254, and 255 for pixels without a class.'
+            )
+
+
 def decode_image(path: str | Path) -> None:
     """Decode a whole image and throw it away.
 
     Args:
-        path (str or Path): the file.
+        path (str or Path): the file, or an address that mmengine can read.
 
     Raises:
+        FileNotFoundError: If it does not exist; the message names it.
         ValueError: If it cannot be decoded; the message names it.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(fileio.get(path))) as image:
             image.load()
-    # Pillow reports broken files by all of these.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'{path} does not exist; check data_root, data_prefix, ann_file and img_suffix of the '
+            'dataset.'
+        ) from error
+    # Pillow reports broken files by errors of many types.
+    except Exception as error:
+        reason = 'of no known format' if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(
-            f'{path} cannot be read as an image ({error}); repair the file or remove it.'
+            f'{path} cannot be read as an image ({reason}); repair it, or take it out of the data '
+            'set.'
         ) from error
 
 

@@ -18,10 +18,11 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from .base import KeyedSegDataset
-from .scene_renderer import CLASSES, PALETTE, STUFF, THINGS, render_scene
+from .scene_content import CLASSES, PALETTE, STUFF, THINGS
+from .scene_renderer import render_scene
 from .transforms.sizes import SizeLike, to_size
 
-_ADDRESS = re.compile(r'scene:/+(\d+)/(\d+)x(\d+)/(image|label)/(\d+)\.bmp$')
+_ADDRESS = re.compile(r'scene://(\d+)/(\d+)x(\d+)/(image|label)/(\d+)\.bmp')
 
 
 @register_backend('scene', prefixes='scene')
@@ -40,7 +41,7 @@ class SceneBackend(BaseStorageBackend):
         Raises:
             FileNotFoundError: If it is no such address.
         """
-        match = _ADDRESS.match(str(filepath))
+        match = _ADDRESS.fullmatch(str(filepath))
         if match is None:
             raise FileNotFoundError(
                 f'{filepath} is not the address of a scene; it must look like '
@@ -50,7 +51,7 @@ class SceneBackend(BaseStorageBackend):
         image, label = draw_scene(int(seed), int(index), int(height), int(width))
         return cv2.imencode('.bmp', image if kind == 'image' else label)[1].tobytes()
 
-    def get_text(self, filepath: str | Path) -> str:
+    def get_text(self, filepath: str | Path, encoding: str = 'utf-8') -> str:
         """Not available: scenes are images."""
         raise TypeError(f'{filepath} is an image; it cannot be read as text.')
 
@@ -68,9 +69,12 @@ def draw_scene(seed: int, index: int, height: int, width: int) -> tuple[NDArray,
 
     Returns:
         tuple[NDArray, NDArray]: (H, W, 3) uint8 BGR image and (H, W) uint8 label map, shared
-            between calls: copy before writing.
+            between calls and therefore read-only.
     """
-    return render_scene(np.random.default_rng((seed, index)), height, width)
+    image, label = render_scene(np.random.default_rng((seed, index)), height, width)
+    for array in (image, label):
+        array.setflags(write=False)
+    return image, label
 
 
 @DATASETS.register_module()
@@ -87,7 +91,8 @@ class SyntheticScenesDataset(KeyedSegDataset):
         test_mode (bool): kept for mmseg; nothing depends on it here.
 
     Raises:
-        ValueError: If ``num_images`` or ``scene_size`` is not positive.
+        ValueError: If ``num_images`` is not positive, ``scene_seed`` is negative or a side of
+            ``scene_size`` is below 32.
     """
 
     METAINFO = dict(classes=CLASSES, palette=PALETTE, groups=dict(things=THINGS, stuff=STUFF))
@@ -104,9 +109,12 @@ class SyntheticScenesDataset(KeyedSegDataset):
     ) -> None:
         if num_images < 1:
             raise ValueError(f'num_images must be at least 1, but got {num_images}.')
+        if scene_seed < 0:
+            raise ValueError(f'scene_seed must be at least 0, but got {scene_seed}.')
         self.num_images = num_images
         self.scene_seed = scene_seed
         self.scene_size = to_size(scene_size, 'scene_size')
+        draw_scene(scene_seed, 0, *self.scene_size)  # refuses too small a size
         self.labelled = labelled
         super().__init__(
             pipeline=pipeline, metainfo=metainfo, test_mode=test_mode, check_files=False

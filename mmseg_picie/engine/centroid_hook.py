@@ -70,8 +70,16 @@ class KMeansCentroidHook(Hook):
         self.pixels_per_image = pixels_per_image
         self.norm_eval = norm_eval
 
-    def before_run(self, runner: Runner) -> None:
-        """Refuse what would make the run wrong or impossible to repeat."""
+    def before_train(self, runner: Runner) -> None:
+        """Refuse what would make the run wrong, and make the data loader of the pass."""
+        self._check_run(runner)
+        # A resumed run takes the checkpoint's seed, which its sampler does not know yet.
+        runner.train_dataloader.sampler.seed = runner.seed
+        self._dataloader = build_clustering_loader(runner, self.batch_size, self.images_per_epoch)
+        runner.logger.info(f'k-means runs on {describe_backend()}.')
+
+    def _check_run(self, runner: Runner) -> None:
+        """Refuse a run that would be wrong or impossible to repeat."""
         # mmengine draws a seed of its own if none is given, and forgets it on resume.
         if runner._randomness_cfg.get('seed') is None:
             raise ValueError(
@@ -83,20 +91,20 @@ class KMeansCentroidHook(Hook):
                 f'batch_size of KMeansCentroidHook must divide evenly over {get_world_size()} '
                 f'ranks, but got {self.batch_size}.'
             )
-
-    def before_train(self, runner: Runner) -> None:
-        """Make the data loader of the pass, on the training images."""
         sampler = runner.train_dataloader.sampler
         if not isinstance(sampler, EpochKeySampler):
             raise ValueError(
                 'train_dataloader.sampler must be EpochKeySampler, but is '
                 f"{type(sampler).__name__}; set sampler=dict(type='EpochKeySampler')."
             )
-        # A resumed run takes the checkpoint's seed, which its sampler does not know yet.
-        sampler.seed = runner.seed
-        self._check_accumulation(runner)
-        self._dataloader = build_clustering_loader(runner, self.batch_size, self.images_per_epoch)
-        runner.logger.info(f'k-means runs on {describe_backend()}.')
+        # Labels change between epochs, so gradients must not be carried over from one to the next.
+        count = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+        iters = len(runner.train_dataloader)
+        if iters % count:
+            raise ValueError(
+                'optim_wrapper.accumulative_counts must divide the iterations of an epoch, but got '
+                f'{count} for {iters} iterations; labels change between epochs.'
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Cluster, and freeze the encoder for the pseudo-labels."""
@@ -124,16 +132,6 @@ class KMeansCentroidHook(Hook):
             )
             self._log(runner, name, clusterings)
         model.refresh_labeler()
-
-    def _check_accumulation(self, runner: Runner) -> None:
-        """Refuse gradients that would be carried over from one epoch's labels to the next's."""
-        count = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
-        iters = len(runner.train_dataloader)
-        if iters % count:
-            raise ValueError(
-                'optim_wrapper.accumulative_counts must divide the iterations of an epoch, but got '
-                f'{count} for {iters} iterations; labels change between epochs.'
-            )
 
     @staticmethod
     def _log(runner: Runner, name: str, clusterings: list[Clustering]) -> None:

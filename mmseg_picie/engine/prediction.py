@@ -13,7 +13,6 @@ import torch
 from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
 from mmseg.structures import SegDataSample
-from mmseg.visualization import SegLocalVisualizer
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -22,6 +21,7 @@ from ..datasets.image_files import check_images, find_images
 from ..evaluation import name_clusters
 from ..evaluation.label_files import NO_CLASS, to_label_ids, write_image
 from ..models import PiCIE
+from .visualizer import SegmentVisualizer
 
 #: What ids a label map may hold.
 ID_KINDS = ('auto', 'class', 'cluster')
@@ -134,7 +134,7 @@ def predict_files(
         )
     table = cluster_to_class if knows_classes and ids != 'cluster' else None
     meta = model.dataset_meta
-    painter = SegLocalVisualizer(alpha=opacity, classes=meta['classes'], palette=meta['palette'])
+    painter = SegmentVisualizer(alpha=opacity, classes=meta['classes'], palette=meta['palette'])
     painter.dataset_meta = dict(classes=meta['classes'], palette=meta['palette'])
     counts = np.zeros(head.num_clusters, dtype=np.int64)
     for source in track(list(sources), 'Segmenting'):
@@ -148,7 +148,7 @@ def predict_files(
     return legend
 
 
-def _paint(painter: SegLocalVisualizer, path: str, sample: SegDataSample) -> NDArray[np.uint8]:
+def _paint(painter: SegmentVisualizer, path: str, sample: SegDataSample) -> NDArray[np.uint8]:
     """The overlay, BGR."""
     # Pillow's decoder turns images as their EXIF data says, as the pipeline's does.
     image = cv2.cvtColor(mmcv.imread(path, backend='pillow'), cv2.COLOR_BGR2RGB)

@@ -41,11 +41,16 @@ def write_image(path: str, image: NDArray[np.uint8]) -> None:
         OSError: If it cannot be written.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    ok, data = cv2.imencode(os.path.splitext(name)[1], image)
-    if not ok:
-        raise OSError(f'{path} cannot be encoded as an image of that suffix.')
+    suffix = os.path.splitext(name)[1]
+    if not cv2.haveImageWriter(name):
+        raise OSError(f'{path} cannot be written, as {suffix!r} is no suffix of an image format.')
+    _, data = cv2.imencode(suffix, image)
     handle, temporary = tempfile.mkstemp(dir=folder, prefix='.' + name)
-    with os.fdopen(handle, 'wb') as file:
-        file.write(data.tobytes())
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(data.tobytes())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

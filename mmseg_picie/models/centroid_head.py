@@ -157,13 +157,14 @@ class CentroidHead(BaseDecodeHead):
         Returns:
             dict[str, Tensor]: ``loss_within`` and ``loss_cross``, weighted.
         """
-        with torch.no_grad():
-            labels = [self.label(self.embed(maps), view) for view, maps in enumerate(frozen_views)]
         weights = None
         if self.class_weight == 'frequency':
             weights = frequency_weights(self.cluster_counts)
-        embeddings = [self.embed(maps) for maps in views]
-        with torch.autocast(embeddings[0].device.type, enabled=False):
+        # Distances to centroids are too close to each other for half precision.
+        with torch.autocast(self.centroids.device.type, enabled=False):
+            with torch.no_grad():
+                labels = [self.label(self.embed(maps), i) for i, maps in enumerate(frozen_views)]
+            embeddings = [self.embed(maps) for maps in views]
             entropies = view_cross_entropies(embeddings, labels, self.centroids, weights)
         same = torch.eye(len(entropies), dtype=torch.bool, device=entropies.device)
         losses = {'loss_within': self.within_weight * entropies[same].mean()}

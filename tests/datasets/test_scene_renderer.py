@@ -6,7 +6,8 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
-from mmseg_picie.datasets.scene_renderer import CLASSES, PALETTE, STUFF, THINGS, render_scene
+from mmseg_picie.datasets.scene_content import CLASSES, PALETTE, STUFF, THINGS
+from mmseg_picie.datasets.scene_renderer import render_scene
 
 
 def _scene(seed: int, height: int = 160, width: int = 240) -> tuple[np.ndarray, np.ndarray]:

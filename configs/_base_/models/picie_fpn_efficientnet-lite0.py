@@ -3,6 +3,8 @@
 _base_ = './picie_fpn_r18.py'
 
 model = dict(
+    # What the shipped weights were trained with.
+    data_preprocessor=dict(mean=(127.5, 127.5, 127.5), std=(127.5, 127.5, 127.5)),
     backbone=dict(
         _delete_=True,
         type='TIMMBackbone',

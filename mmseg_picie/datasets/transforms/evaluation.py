@@ -20,11 +20,23 @@ class RemapLabels(BaseTransform):
         """Map ``gt_seg_map``.
 
         Raises:
-            ValueError: If a value has no class; the message names the file and the value.
+            KeyError: If the data set gives no ``label_lut``.
+            ValueError: If a value has no class, or the map more than one channel; the message
+                names the file and the value or shape.
         """
         if 'gt_seg_map' not in results:
             return results
+        if 'label_lut' not in results:
+            raise KeyError(
+                "RemapLabels needs results['label_lut']; use a dataset of this package, such as "
+                'KeyedSegDataset.'
+            )
         raw = results['gt_seg_map']
+        if raw.ndim != 2:
+            raise ValueError(
+                f'label map {results["seg_map_path"]} must have one channel, but its shape is '
+                f'{raw.shape}; convert it to class ids.'
+            )
         labels = results['label_lut'][raw]
         if labels.min(initial=0) < 0:
             allowed = np.flatnonzero(results['label_lut'] >= 0)

@@ -1,5 +1,8 @@
 """Make two views of an image, and pack them for the model."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -17,6 +20,9 @@ from ...views import (
     resize,
 )
 from .sizes import SizeLike, to_size
+
+#: No arguments: the released recipe. Read only, as it is a default value.
+_DEFAULTS: Mapping = MappingProxyType({})
 
 
 @TRANSFORMS.register_module()
@@ -49,8 +55,8 @@ class PairedViews(BaseTransform):
         self,
         base_size: SizeLike = 640,
         view_size: SizeLike = 320,
-        photometric: dict | None = {},  # noqa: B006 - read only
-        geometric: dict | None = {},  # noqa: B006 - read only
+        photometric: Mapping | None = _DEFAULTS,
+        geometric: Mapping | None = _DEFAULTS,
     ) -> None:
         self.base_size = to_size(base_size, 'base_size')
         self.view_size = to_size(view_size, 'view_size')

@@ -18,7 +18,10 @@ def to_size(value: SizeLike, name: str) -> tuple[int, int]:
     Raises:
         ValueError: If it is not one or two positive integers.
     """
-    size = (value, value) if isinstance(value, int) else tuple(value)
+    if isinstance(value, int):
+        size: tuple = (value, value)
+    else:
+        size = tuple(value) if isinstance(value, Sequence) else ()
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(
             f'{name} must be a positive integer or a pair (height, width) of them, but got '

