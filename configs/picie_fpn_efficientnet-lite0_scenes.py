@@ -10,4 +10,6 @@ _base_ = [
     './_base_/schedules/picie_small.py',
 ]
 
-model = dict(decode_head=dict(num_clusters=9, predict_views=(0, 1)))
+# View 1 is trained on whole scenes, as they are evaluated; view 0 on crops of them.
+model = dict(decode_head=dict(num_clusters=9, predict_views=(1, 0)))
+optim_wrapper = dict(optimizer=dict(lr=5e-5))

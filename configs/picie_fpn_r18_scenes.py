@@ -10,4 +10,5 @@ _base_ = [
     './_base_/schedules/picie_small.py',
 ]
 
-model = dict(backbone=dict(init_cfg=None), decode_head=dict(num_clusters=9, predict_views=(0, 1)))
+# View 1 is trained on whole scenes, as they are evaluated; view 0 on crops of them.
+model = dict(backbone=dict(init_cfg=None), decode_head=dict(num_clusters=9, predict_views=(1, 0)))

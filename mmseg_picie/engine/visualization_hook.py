@@ -40,6 +40,7 @@ class MatchedVisualizationHook(SegVisualizationHook):
     """
 
     _kept: list[_Picture] = []
+    _num_tested = 0
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Forget the pictures of the last epoch."""
@@ -65,8 +66,8 @@ class MatchedVisualizationHook(SegVisualizationHook):
         if not self.draw:
             return
         for sample, image in zip(outputs, data_batch['inputs'], strict=True):
-            self._test_index += 1
-            picture = _keep(sample, image, 'test', self._test_index)
+            self._num_tested += 1
+            picture = _keep(sample, image, 'test', self._num_tested)
             stored = sample.metainfo['cluster_to_class'][0]
             if (stored == UNMATCHED).all():
                 self._kept.append(picture)

@@ -84,7 +84,8 @@ class HungarianIoUMetric(BaseMetric):
                 for view in clusters
             ]
             stored = sample.get('cluster_to_class')
-            self.results.append((np.stack(counts), stored))
+            views = sample.get('predict_views', range(len(counts)))
+            self.results.append((np.stack(counts), stored, tuple(views)))
             if self.output_dir is not None:
                 self._write(sample, clusters[0])
 
@@ -92,12 +93,13 @@ class HungarianIoUMetric(BaseMetric):
         """Match and score.
 
         Args:
-            results (list): per image the (V, C, K) counts and the stored (V, K) map.
+            results (list): per image the (V, C, K) counts, the stored (V, K) map and the numbers of
+                the views.
 
         Returns:
             dict[str, float]: scores in percent.
         """
-        confusions = np.sum([counts for counts, _ in results], axis=0)
+        confusions = np.sum([counts for counts, *_ in results], axis=0)
         maps = [match_clusters(confusion) for confusion in confusions]
         self.cluster_to_class = np.stack(maps)
         matched = to_class_confusion(confusions[0], maps[0])
@@ -106,12 +108,12 @@ class HungarianIoUMetric(BaseMetric):
         metrics = _summary(scores, '') | {'mAcc': _percent(scores.mean_accuracy)}
         for name, classes in self._groups().items():
             metrics |= _summary(class_scores(matched, classes), f'{name}/')
-        stored = results[0][1]
+        _, stored, views = results[0]
         if stored is not None and (stored[0] != UNMATCHED).any():
             under_map = class_scores(to_class_confusion(confusions[0], stored[0]))
             metrics |= _summary(under_map, 'stored/')
-        for view in range(1, len(confusions)):
-            other = class_scores(to_class_confusion(confusions[view], maps[view]))
+        for view, confusion, match in list(zip(views, confusions, maps, strict=True))[1:]:
+            other = class_scores(to_class_confusion(confusion, match))
             metrics |= _summary(other, f'view{view}/')
         return metrics
 

@@ -68,6 +68,8 @@ class CentroidHead(BaseDecodeHead):
             num_classes=num_clusters,  # mmseg's word for the number of output channels
             out_channels=num_clusters,
             dropout_ratio=0,
+            # Not used; stated so that mmseg does not warn of its own default.
+            loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
             in_index=in_index,
             align_corners=align_corners,
             init_cfg=None,

@@ -30,7 +30,7 @@ class PiCIE(EncoderDecoder):
 
     Prediction is mmseg's own: ``pred_sem_seg`` holds clusters. If the head predicts with more than
     one view, ``pred_view_sem_seg`` holds a map for each. ``cluster_to_class`` in the metainfo says
-    which class each cluster was matched to, if that is known.
+    which class each cluster of each of these views was matched to, if that is known.
 
     The arguments are those of ``EncoderDecoder``.
 
@@ -171,5 +171,7 @@ class PiCIE(EncoderDecoder):
         for i, sample in enumerate(results):
             if len(by_view) > 1:
                 sample.pred_view_sem_seg = PixelData(data=torch.cat([p[i] for p in predictions]))
-            sample.set_metainfo(dict(cluster_to_class=cluster_to_class))
+            sample.set_metainfo(
+                dict(cluster_to_class=cluster_to_class, predict_views=head.predict_views)
+            )
         return results

@@ -71,7 +71,7 @@ def to_grayscale(image: Image) -> Image:
 
 def gaussian_blur(image: Image, sigma: float) -> Image:
     """Blur with a Gaussian of standard deviation ``sigma`` (> 0) pixels."""
-    return cv2.GaussianBlur(image, (0, 0), sigma)
+    return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
 
 
 def _to_uint8(values: NDArray) -> Image:

@@ -16,7 +16,7 @@ _base_ = {base!r}
 model = dict(
     backbone=dict(base_channels=8, stem_channels=8),
     neck=dict(in_channels=(8, 16, 32, 64), out_channels=16),
-    decode_head=dict(in_channels=16, num_clusters=9))
+    decode_head=dict(in_channels=16, num_clusters=9, predict_views=(0, 1)))
 train_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(type='PairedViews', base_size=(64, 96), view_size=(32, 48)),

@@ -1,0 +1,306 @@
+"""Properties of the k-means functions."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.spatial.distance import cdist
+from sklearn.cluster import KMeans
+
+from mmseg_picie.clustering import (
+    ClusterSums,
+    KMeansState,
+    assign,
+    centroid_scores,
+    check_finite,
+    cluster_sums,
+    describe_backend,
+    import_faiss,
+    initial_fit,
+    kmeans,
+    lloyd_fit,
+    minibatch_update,
+)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def blobs(num=600, dim=5, clusters=5, seed=0):
+    """Points around well separated centres."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(0, 4, (clusters, dim))
+    points = centres[rng.integers(0, clusters, num)] + rng.normal(0, 1, (num, dim))
+    return torch.from_numpy(points.astype(np.float32))
+
+
+def inertia(points, centroids):
+    return cdist(points, centroids, 'sqeuclidean').min(1).sum()
+
+
+@pytest.fixture
+def no_faiss(monkeypatch):
+    monkeypatch.setattr(kmeans, 'import_faiss', lambda: None)
+
+
+@pytest.fixture
+def fresh_import():
+    """What the import of faiss gave is forgotten before and after the test."""
+    import_faiss.cache_clear()
+    yield
+    import_faiss.cache_clear()
+
+
+# Assignment
+
+
+@pytest.mark.parametrize(('num', 'dim', 'clusters'), [(200, 16, 6), (1, 3, 2), (50, 1, 27)])
+def test_assign_takes_the_nearest_centroid(num, dim, clusters):
+    points, centroids = randn(num, dim), randn(clusters, dim, seed=1)
+    labels, sq_distances = assign(points, centroids)
+    expected = cdist(points.double(), centroids.double(), 'sqeuclidean')
+    np.testing.assert_array_equal(labels, expected.argmin(1))
+    np.testing.assert_allclose(sq_distances, expected.min(1), rtol=0, atol=1e-5)
+    assert labels.dtype == torch.int64
+
+
+def test_squared_distances_are_never_negative():
+    points = F.normalize(randn(300, 64), dim=1)
+    labels, sq_distances = assign(points, points)
+    assert (sq_distances >= 0).all()
+    np.testing.assert_allclose(sq_distances, 0, atol=1e-5)
+    np.testing.assert_array_equal(labels, range(300))
+
+
+def test_assign_in_blocks_gives_the_same(monkeypatch):
+    points, centroids = randn(101, 8), randn(5, 8, seed=1)
+    whole = assign(points, centroids)
+    for block in (1, 35, 5 * 101):  # of 1, 7 and all points
+        monkeypatch.setattr(kmeans, '_MAX_BLOCK_SCORES', block)
+        parts = assign(points, centroids)
+        np.testing.assert_array_equal(parts.labels, whole.labels)
+        torch.testing.assert_close(parts.sq_distances, whole.sq_distances)
+
+
+def test_scores_of_a_map_are_those_of_its_pixels():
+    maps, centroids = randn(2, 8, 5, 7), randn(4, 8, seed=1)
+    scores = centroid_scores(maps, centroids)
+    pixels = maps.permute(0, 2, 3, 1).reshape(-1, 8)
+    flat = scores.permute(0, 2, 3, 1).reshape(-1, 4)
+    torch.testing.assert_close(flat, centroid_scores(pixels, centroids))
+    sq_distances = pixels.square().sum(1, keepdim=True) - flat
+    np.testing.assert_allclose(
+        sq_distances, cdist(pixels, centroids, 'sqeuclidean'), rtol=1e-4, atol=1e-4
+    )
+
+
+# Sums and updates
+
+
+def test_cluster_sums_equal_sums_over_each_cluster():
+    points, centroids = randn(500, 6), randn(4, 6, seed=1)
+    sums, counts, sq_distance = cluster_sums(points, centroids)
+    distances = cdist(points, centroids, 'sqeuclidean')
+    nearest = distances.argmin(1)
+    for k in range(4):
+        np.testing.assert_allclose(sums[k], points[nearest == k].sum(0), rtol=0, atol=1e-4)
+        assert counts[k] == (nearest == k).sum()
+    assert counts.dtype == torch.int64
+    assert float(sq_distance) == pytest.approx(distances.min(1).sum(), rel=1e-6)
+
+
+def test_cluster_sums_of_no_points_are_zero():
+    sums, counts, sq_distance = cluster_sums(torch.empty(0, 3), randn(2, 3))
+    assert sums.shape == (2, 3) and not sums.any()
+    assert counts.tolist() == [0, 0]
+    assert float(sq_distance) == 0
+
+
+def test_minibatch_update_equals_the_computation_by_hand():
+    """Cluster 0 sees 1 of 4 points, cluster 1 sees 3 of 3 (its first ones)."""
+    state = KMeansState(torch.tensor([[0.0, 0.0], [9.0, 9.0]]), torch.tensor([3, 0]))
+    points = torch.tensor([[1.0, 2.0], [10.0, 9.0], [8.0, 9.0], [9.0, 12.0]])
+    centroids, counts = minibatch_update(state, cluster_sums(points, state.centroids))
+    # 3/4 (0, 0) + 1/4 (1, 2); the mean of the three, as the rate is 1.
+    np.testing.assert_allclose(centroids, [[0.25, 0.5], [9, 10]], rtol=0, atol=1e-5)
+    assert counts.tolist() == [4, 3]
+
+
+def test_minibatch_update_of_a_union_equals_that_of_summed_statistics():
+    state = KMeansState(randn(4, 6, seed=1), torch.tensor([10, 0, 5, 7]))
+    points = randn(300, 6)
+    whole = minibatch_update(state, cluster_sums(points, state.centroids))
+    parts = [cluster_sums(part, state.centroids) for part in points.split([50, 0, 250])]
+    summed = ClusterSums(*(sum(values) for values in zip(*parts, strict=True)))
+    union = minibatch_update(state, summed)
+    torch.testing.assert_close(union.centroids, whole.centroids, rtol=0, atol=1e-6)
+    assert union.counts.tolist() == whole.counts.tolist()
+
+
+def test_updates_keep_the_running_mean_of_the_points_of_a_cluster():
+    """With one cluster from nothing, that is the mean of all points so far."""
+    state = KMeansState(randn(1, 3, seed=9), torch.tensor([0]))
+    points = randn(90, 3)
+    for batch in points.split([10, 50, 30]):
+        state = minibatch_update(state, cluster_sums(batch, state.centroids))
+    np.testing.assert_allclose(state.centroids[0], points.mean(0), rtol=0, atol=1e-5)
+
+
+def test_a_cluster_without_points_stays_where_it_is():
+    state = KMeansState(torch.tensor([[0.0, 0.0], [50.0, 50.0]]), torch.tensor([5, 0]))
+    for _ in range(2):
+        state = minibatch_update(state, cluster_sums(randn(20, 2), state.centroids))
+    assert state.centroids[1].tolist() == [50, 50]
+    assert state.counts.tolist() == [45, 0]
+
+
+def test_update_changes_nothing_in_place():
+    state = KMeansState(randn(3, 2), torch.tensor([1, 2, 3]))
+    copies = [tensor.clone() for tensor in state]
+    sums = cluster_sums(randn(10, 2, seed=1), state.centroids)
+    minibatch_update(state, sums)
+    for tensor, copy in zip(state, copies, strict=True):
+        assert torch.equal(tensor, copy)
+
+
+@pytest.mark.parametrize('seen', [2**24, 2**40])
+def test_counts_beyond_2_to_24_are_exact(seen):
+    """Float32 cannot tell 2^24 from 2^24 + 1."""
+    state = KMeansState(torch.tensor([[0.0]]), torch.tensor([seen]))
+    batch = ClusterSums(torch.tensor([[3e6]]), torch.tensor([3]), torch.tensor(0.0))
+    centroids, counts = minibatch_update(state, batch)
+    assert counts.tolist() == [seen + 3]
+    assert float(centroids) == pytest.approx(3e6 / (seen + 3), rel=1e-6)
+
+
+# Initial fit
+
+
+def test_lloyd_fit_is_as_good_as_scikit_learns():
+    """The best of five random starts each, within 1 % of inertia."""
+    points = blobs()
+    ours = min(inertia(points, lloyd_fit(points, 5, 30, seed)) for seed in range(5))
+    theirs = min(
+        KMeans(5, init='random', n_init=1, max_iter=30, random_state=seed).fit(points).inertia_
+        for seed in range(5)
+    )
+    assert ours <= 1.01 * theirs
+
+
+def test_lloyd_iterations_equal_scikit_learns_from_the_same_points():
+    points = F.normalize(randn(400, 8), dim=1)
+    # No iteration at all gives the points that it starts from.
+    start = lloyd_fit(points, 6, 0, seed=3)
+    theirs = KMeans(6, init=start.numpy(), n_init=1, max_iter=7, tol=0).fit(points)
+    ours = lloyd_fit(points, 6, 7, seed=3)
+    np.testing.assert_allclose(ours, theirs.cluster_centers_, rtol=0, atol=1e-5)
+
+
+def test_lloyd_fit_starts_from_distinct_points_of_the_set():
+    points = randn(40, 3)
+    start = lloyd_fit(points, 40, 0, seed=1)
+    assert {tuple(row) for row in start.tolist()} == {tuple(row) for row in points.tolist()}
+
+
+def test_lloyd_fit_fills_empty_clusters():
+    """100 copies of one point and one each of two others: some start has empty clusters."""
+    rare = torch.tensor([[5.0, 0.0], [0.0, 5.0]])
+    points = torch.cat([torch.zeros(100, 2), rare])
+    for seed in range(10):
+        centroids = lloyd_fit(points, 3, 5, seed)
+        assert inertia(points, centroids) == pytest.approx(0, abs=1e-9), seed
+
+
+def test_lloyd_fit_of_fewer_distinct_points_than_clusters_is_finite():
+    points = torch.tensor([[0.0, 0.0], [1.0, 0.0]]).repeat(20, 1)
+    centroids = lloyd_fit(points, 5, 4, seed=0)
+    assert centroids.isfinite().all()
+    assert inertia(points, centroids) == pytest.approx(0, abs=1e-9)
+
+
+def test_initial_fit_depends_on_the_seed_alone(no_faiss):
+    points = randn(200, 4)
+    torch.manual_seed(1)
+    first = initial_fit(points, 5, 2, seed=7)
+    torch.manual_seed(2)
+    assert torch.equal(initial_fit(points, 5, 2, seed=7), first)
+    assert not torch.equal(initial_fit(points, 5, 2, seed=8), first)
+
+
+def test_initial_fit_without_faiss_is_lloyds_in_torch(no_faiss):
+    points = blobs()
+    assert torch.equal(initial_fit(points, 5, 20, seed=4), lloyd_fit(points, 5, 20, seed=4))
+    assert describe_backend().startswith('torch')
+
+
+def test_initial_fit_with_faiss_takes_any_number_of_points(capfd):
+    """As good as scikit-learn's from several starts, also below and above faiss's own limits."""
+    pytest.importorskip('faiss')
+    for num in (60, 3000):  # faiss warns below 39 points a cluster, and subsamples above 256
+        points = blobs(num)
+        ours = min(inertia(points, initial_fit(points, 5, 30, seed)) for seed in range(5))
+        theirs = KMeans(5, init='random', n_init=10, random_state=0).fit(points).inertia_
+        assert ours <= 1.01 * theirs
+    assert describe_backend().startswith('faiss')
+    assert capfd.readouterr().err == ''
+
+
+def test_initial_fit_takes_points_that_are_not_contiguous():
+    points = randn(4, 100).T
+    assert not points.is_contiguous()
+    torch.testing.assert_close(
+        initial_fit(points, 3, 10, seed=1), initial_fit(points.contiguous(), 3, 10, seed=1)
+    )
+
+
+@pytest.mark.parametrize('with_faiss', [True, False])
+def test_as_many_clusters_as_points_is_the_limit(monkeypatch, with_faiss):
+    if with_faiss:
+        pytest.importorskip('faiss')
+    else:
+        monkeypatch.setattr(kmeans, 'import_faiss', lambda: None)
+    points = randn(6, 2)
+    found = initial_fit(points, 6, 3, seed=0)
+    assert sorted(found.tolist()) == sorted(points.tolist())
+    with pytest.raises(ValueError, match='num_clusters must not exceed .* 7 clusters for 6 pixels'):
+        initial_fit(points, 7, 3, seed=0)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+def test_features_that_are_not_finite_are_refused_with_their_number(value):
+    points = randn(10, 4)
+    check_finite(points)
+    points[3, 1:3] = value
+    message = 'features must be finite .* 2 of 40 values'
+    with pytest.raises(ValueError, match=message):
+        check_finite(points)
+    with pytest.raises(ValueError, match=message):
+        initial_fit(points, 2, 1, seed=0)
+    with pytest.raises(ValueError, match=message):
+        cluster_sums(points, randn(2, 4))
+
+
+# faiss itself
+
+
+def test_a_missing_faiss_is_no_error(monkeypatch, fresh_import):
+    monkeypatch.setitem(sys.modules, 'faiss', None)  # Python's mark of what cannot be imported
+    assert import_faiss() is None
+    assert 'mmseg_picie[cpu]' in describe_backend()
+
+
+def test_a_broken_faiss_is_left_out_with_a_warning(monkeypatch, tmp_path, fresh_import):
+    (tmp_path / 'faiss.py').write_text("raise RuntimeError('no AVX here')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, 'faiss', raising=False)
+    points = blobs(100)
+    with pytest.warns(UserWarning, match='cannot be used: no AVX here'):
+        found = initial_fit(points, 5, 10, seed=4)
+    assert torch.equal(found, lloyd_fit(points, 5, 10, seed=4))
+    assert describe_backend().startswith('torch')

@@ -1,0 +1,222 @@
+"""Properties of the metric."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.structures import PixelData
+from mmseg.registry import METRICS
+from mmseg.structures import SegDataSample
+
+import mmseg_picie  # noqa: F401 - registers the metric
+
+CLASSES = ('sky', 'road', 'car')
+
+
+def make_metric(metainfo=None, **kwargs):
+    metric = METRICS.build(dict(type='HungarianIoUMetric', **kwargs))
+    metric.dataset_meta = dict(classes=CLASSES, **(metainfo or {}))
+    return metric
+
+
+def make_sample(labels, views, num_clusters, path='images/a.jpg', stored=None):
+    """What a model's test step gives of one image, as plain dicts."""
+    views = torch.tensor(np.array(views))
+    logits = torch.zeros(num_clusters, *views.shape[1:])
+    sample = dict(
+        img_path=path,
+        gt_sem_seg=dict(data=torch.tensor(np.array(labels))[None]),
+        pred_sem_seg=dict(data=views[:1]),
+        seg_logits=dict(data=logits),
+    )
+    if len(views) > 1:
+        sample['pred_view_sem_seg'] = dict(data=views)
+    if stored is not None:
+        sample['cluster_to_class'] = np.array(stored)
+    return sample
+
+
+def score(metric, images):
+    for image in images:
+        metric.process({}, [image])
+    return metric.evaluate(len(images))
+
+
+def score_batch(metric, batch):
+    metric.process({}, batch)
+    return metric.evaluate(len(batch))
+
+
+# Labels and clusters of two images of 10 pixels, of which one is ignored.
+FIRST = ([[0, 0, 0, 0, 0], [1, 1, 1, 1, 255]], [[2, 2, 2, 2, 0], [0, 0, 0, 1, 1]])
+SECOND = ([[1, 1, 1, 2, 2], [2, 2, 0, 0, 0]], [[0, 0, 0, 3, 3], [1, 3, 2, 2, 3]])
+
+
+def samples():
+    return [make_sample(labels, [clusters], 4) for labels, clusters in (FIRST, SECOND)]
+
+
+def test_scores_equal_those_computed_by_hand():
+    """Sky: 6 of 8 pixels, union 8. Road: 6 of 7, union 8. Car: 3 of 4, union 5."""
+    metric = make_metric()
+    scores = score(metric, samples())
+    assert metric.cluster_to_class.tolist() == [[1, -1, 0, 2]]
+    ious, recalls = np.array([6 / 8, 6 / 8, 3 / 5]), np.array([6 / 8, 6 / 7, 3 / 4])
+    assert scores == {
+        'aAcc': round(100 * 15 / 19, 2),
+        'mIoU': round(100 * ious.mean(), 2),
+        'mAcc': round(100 * recalls.mean(), 2),
+    }
+
+
+def test_images_are_matched_together_not_one_by_one():
+    """Cluster 0 covers four pixels of sky in one image and two of road in the other.
+
+    One by one, all seven pixels would be right.
+    """
+    images = [
+        make_sample([[0, 0, 0, 0]], [[[0, 0, 0, 0]]], 2),
+        make_sample([[1, 1, 0]], [[[0, 0, 1]]], 2),
+    ]
+    metric = make_metric()
+    assert score(metric, images)['aAcc'] == round(100 * 4 / 7, 2)
+    assert metric.cluster_to_class.tolist() == [[0, 1]]
+
+
+def test_one_batch_equals_single_images():
+    assert score(make_metric(), samples()) == score_batch(make_metric(), samples())
+
+
+def test_samples_as_the_evaluator_gives_them():
+    """The evaluator of mmengine turns data samples into dicts."""
+    given = []
+    for sample in samples():
+        wrapped = SegDataSample(metainfo=dict(img_path=sample['img_path']))
+        wrapped.set_data(
+            {key: PixelData(**value) for key, value in sample.items() if key != 'img_path'}
+        )
+        given.append(wrapped.to_dict())
+    assert score(make_metric(), given) == score(make_metric(), samples())
+
+
+@pytest.mark.parametrize('from_metainfo', [True, False])
+def test_groups_are_scored_after_the_match_over_all_classes(from_metainfo):
+    """Stuff has 15 pixels; one of sky is predicted as car, hence left out of both groups.
+
+    Of the other 14, one of sky is predicted as road, one of road is in no class. Of 4 pixels of
+    things, one is in no class.
+    """
+    groups = dict(things=[2], stuff=[0, 1])
+    if from_metainfo:
+        metric = make_metric(dict(groups=groups))
+    else:
+        metric = make_metric(dict(groups=dict(other=[0])), groups=groups)
+    scores = score(metric, samples())
+    assert {name: value for name, value in scores.items() if '/' in name} == {
+        'stuff/aAcc': round(100 * 12 / 14, 2),
+        'stuff/mIoU': round(100 * (6 / 7 + 6 / 8) / 2, 2),
+        'things/aAcc': 75,
+        'things/mIoU': 75,
+    }
+
+
+@pytest.mark.parametrize('classes', [[], [3], [-1, 0], [0, 7]])
+def test_a_group_of_unknown_classes_is_refused_by_name(classes):
+    metric = make_metric(groups=dict(things=classes))
+    with pytest.raises(ValueError, match="group 'things' must list class ids from 0 to 2"):
+        score(metric, [make_sample(FIRST[0], [FIRST[1]], 4)])
+
+
+def test_score_under_the_stored_map_is_reported_beside_the_match():
+    """The stored map is not the best one: it takes cluster 0 for car and knows no road."""
+    stored = [[2, -1, 0, -1]]
+    scores = score(make_metric(), [make_sample(FIRST[0], [FIRST[1]], 4, stored=stored)])
+    assert scores['aAcc'] == round(100 * 7 / 9, 2)
+    assert scores['stored/aAcc'] == round(100 * 4 / 9, 2)
+    # Sky 4 of 5; road 0 of 4; car is predicted (4 pixels) but never there.
+    assert scores['stored/mIoU'] == round(100 * (4 / 5) / 3, 2)
+
+
+def test_a_map_that_knows_no_class_is_not_scored():
+    sample = make_sample(FIRST[0], [FIRST[1]], 4, stored=[[-1] * 4])
+    assert not any(name.startswith('stored') for name in score(make_metric(), [sample]))
+
+
+def test_further_views_are_matched_on_their_own():
+    other = [[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]
+    metric = make_metric()
+    scores = score(metric, [make_sample(FIRST[0], [FIRST[1], other], 4)])
+    assert scores['aAcc'] == round(100 * 7 / 9, 2)
+    assert scores['view1/aAcc'] == 100
+    assert scores['view1/mIoU'] == 100
+    assert metric.cluster_to_class.shape == (2, 4)
+    assert metric.cluster_to_class[0, [2, 0]].tolist() == [0, 1]
+    assert metric.cluster_to_class[1, [1, 0]].tolist() == [0, 1]
+
+
+def test_further_views_are_scored_under_their_own_number():
+    """A model that predicts with view 2 first and with view 0 as well."""
+    other = [[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]
+    sample = dict(make_sample(FIRST[0], [FIRST[1], other], 4), predict_views=(2, 0))
+    scores = score(make_metric(), [sample])
+    assert scores['aAcc'] == round(100 * 7 / 9, 2)
+    assert scores['view0/aAcc'] == 100
+    assert not any(name.startswith(('view1', 'view2')) for name in scores)
+
+
+def test_any_ignored_label_and_any_prefix():
+    labels = np.where(np.array(FIRST[0]) == 255, 99, FIRST[0])
+    metric = make_metric(ignore_index=99, prefix='val')
+    scores = score(metric, [make_sample(labels, [FIRST[1]], 4)])
+    assert scores['val/aAcc'] == round(100 * 7 / 9, 2)
+
+
+def test_a_label_out_of_range_is_refused():
+    labels = [[0, 0, 0, 0, 0], [1, 1, 1, 3, 255]]
+    with pytest.raises(ValueError, match=r'every label must lie in \[0, 3\), but got 3'):
+        score(make_metric(), [make_sample(labels, [FIRST[1]], 4)])
+
+
+def test_evaluating_again_starts_from_nothing():
+    metric = make_metric()
+    sample = make_sample(FIRST[0], [FIRST[1]], 4)
+    assert score(metric, [sample]) == score(metric, [sample])
+
+
+@pytest.mark.parametrize(
+    ('stored', 'expected'),
+    [
+        (None, FIRST[1]),  # no map: clusters
+        ([[-1] * 4], FIRST[1]),
+        ([[1, -1, 0, 2]], [[0, 0, 0, 0, 1], [1, 1, 1, 255, 255]]),  # unmatched: 255
+    ],
+)
+def test_predictions_are_written_as_label_maps(tmp_path, stored, expected):
+    metric = make_metric(output_dir=str(tmp_path / 'new' / 'labels'))
+    images = [
+        make_sample(FIRST[0], [FIRST[1]], 4, path=f'some/folder/{name}', stored=stored)
+        for name in ('a.jpg', 'b.c.png')
+    ]
+    score(metric, images)
+    written = sorted(path.name for path in (tmp_path / 'new' / 'labels').iterdir())
+    assert written == ['a.png', 'b.c.png']
+    for name in written:
+        image = cv2.imread(str(tmp_path / 'new' / 'labels' / name), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_scores_per_class_are_logged(caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        score(make_metric(), samples())
+    finally:
+        logger.removeHandler(caplog.handler)
+    rows = [line.split('|')[1:4] for line in caplog.text.splitlines() if '|' in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ['Class', 'IoU', 'Acc'],
+        ['sky', '75.0', '75.0'],
+        ['road', '75.0', '85.71'],
+        ['car', '60.0', '75.0'],
+    ]
