@@ -132,7 +132,7 @@ def main() -> None:
     scenes = write_scenes(work_dir / 'scenes', config)
     run_tool('predict.py', CONFIG, checkpoint, scenes[0].parent, '--out-dir', work_dir / 'predict')
     overlays = [work_dir / 'predict' / 'overlays' / path.name for path in scenes]
-    picture = work_dir / 'demo.png'
+    picture = work_dir / 'demo.jpg'
     write_image(str(picture), compose_picture(overlays, config))
     scores = json.loads(baselines.read_text()) | {OURS: read_last_scores(work_dir / 'train')}
     print_scores(scores, config.model.decode_head.num_clusters)

@@ -4,7 +4,7 @@ import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from numpy.random import SeedSequence
 
@@ -85,6 +85,11 @@ class KMeansCentroidHook(Hook):
             raise ValueError(
                 'randomness.seed must be set, as views and clusters are functions of it, but it is '
                 'None; add randomness = dict(seed=0) to the config.'
+            )
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise ValueError(
+                'train_cfg.type must be EpochBasedTrainLoop, as each epoch has clusters of its own, '
+                f'but is {type(runner.train_loop).__name__}.'
             )
         if self.batch_size % get_world_size():
             raise ValueError(

@@ -99,6 +99,10 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name)
+        if loader and loader.get('num_workers') == 0:  # torch refuses to keep workers that are none
+            loader.persistent_workers = False
     return cfg
 
 

@@ -68,7 +68,7 @@ def to_timm_key(key: str) -> str:
 
 
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
-def load_efficientnet_lite0(filename: str, map_location: Any = None) -> dict[str, Tensor]:
+def load_from_efficientnet_lite0(filename: str, map_location: Any = None) -> dict[str, Tensor]:
     """Load the shipped weights for a ``TIMMBackbone`` with ``features_only=True``.
 
     Args:

@@ -79,7 +79,7 @@ def test_the_number_of_workers_changes_nothing(config_path, run_tool, tmp_path):
     for workers in (0, 2):
         options = (
             f'train_dataloader.num_workers={workers}',
-            f'train_dataloader.persistent_workers={workers > 0}',
+            'train_dataloader.persistent_workers=True',
             'train_cfg.max_epochs=2',
         )
         work_dir = tmp_path / f'workers_{workers}'

@@ -172,6 +172,10 @@ def test_an_auxiliary_head_has_clusters_of_its_own(tiny_config):
             {'train_dataloader.sampler.type': 'DefaultSampler'},
             r'train_dataloader\.sampler must be EpochKeySampler, but is DefaultSampler',
         ),
+        (
+            {'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=5)},
+            r'train_cfg\.type must be EpochBasedTrainLoop.*IterBasedTrainLoop',
+        ),
         ({'optim_wrapper.accumulative_counts': 3}, r'accumulative_counts must divide .* 3 for 5'),
         (
             {
