@@ -88,7 +88,7 @@ class KMeansCentroidHook(Hook):
             )
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
-                'train_cfg.type must be EpochBasedTrainLoop, as each epoch has clusters of its own, '
+                'train_cfg.type must be EpochBasedTrainLoop, as every epoch has its own clusters, '
                 f'but is {type(runner.train_loop).__name__}.'
             )
         if self.batch_size % get_world_size():
