@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 class SegmentVisualizer(SegLocalVisualizer):
     """``SegLocalVisualizer`` that writes a name where its segments are widest.
 
-    mmseg sorts all pixels of a segment in Python to find a place, which takes a minute for a large
+    mmseg sorts all pixels of a segment in Python to find a place, which is slow for a large
     photograph. See ``SegLocalVisualizer`` for the arguments.
     """
 

@@ -20,11 +20,19 @@ def to_label_ids(clusters: NDArray, cluster_to_class: NDArray | None) -> NDArray
         clusters (NDArray): (H, W) clusters in [0, K), K <= 256.
         cluster_to_class (NDArray, optional): (K,) class of each cluster, -1 where unknown.
 
+    Raises:
+        ValueError: If a cluster does not fit into 8 bits.
+
     Returns:
         NDArray: (H, W) uint8. Class ids, and :data:`NO_CLASS` for unmatched clusters, if any class
             is known; cluster ids otherwise.
     """
     if cluster_to_class is None or (cluster_to_class == UNMATCHED).all():
+        if clusters.max(initial=0) > 255:
+            raise ValueError(
+                f'a label map holds ids up to 255, but got cluster {clusters.max()}; use a model '
+                'with at most 256 clusters, or one that knows the classes of its clusters.'
+            )
         return clusters.astype(np.uint8)
     table = np.where(cluster_to_class == UNMATCHED, NO_CLASS, cluster_to_class)
     return table[clusters].astype(np.uint8)

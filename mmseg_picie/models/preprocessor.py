@@ -12,7 +12,7 @@ from torch import Tensor
 class PairedViewDataPreProcessor(SegDataPreProcessor):
     """``SegDataPreProcessor`` that also takes the lists of views of :class:`PackPairedViews`.
 
-    Batches are laid out channels last, in which convolutions on a CPU are several times faster and
+    Batches are laid out channels last, in which convolutions on a CPU are faster and
     on a GPU not slower; values and shapes are the same as without.
 
     Args:
