@@ -19,7 +19,10 @@ from .matching import (
     Scores,
     class_scores,
     confusion_matrix,
+    legacy_group_confusion,
     match_clusters,
+    match_images,
+    match_many_to_one,
     to_class_confusion,
 )
 from .streaming import Clustering, Communicator, SingleProcess, StreamingKMeans
@@ -43,8 +46,11 @@ __all__ = [
     'describe_backend',
     'import_faiss',
     'initial_fit',
+    'legacy_group_confusion',
     'lloyd_fit',
     'match_clusters',
+    'match_images',
+    'match_many_to_one',
     'minibatch_update',
     'to_class_confusion',
 ]

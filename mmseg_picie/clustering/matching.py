@@ -87,6 +87,83 @@ def match_clusters(confusion: NDArray) -> NDArray[np.int64]:
     return cluster_to_class
 
 
+def match_many_to_one(confusion: NDArray) -> NDArray[np.int64]:
+    """Match each cluster to the class that it covers most, several clusters to one if need be.
+
+    The usual score of over-clustering: accuracy under this match is the purity of the clusters.
+
+    Args:
+        confusion (NDArray): (C, K) pixel counts.
+
+    Returns:
+        NDArray: (K,) class of each cluster, the first of equals; :data:`UNMATCHED` for a cluster
+            without a labelled pixel.
+    """
+    return np.where(confusion.any(0), confusion.argmax(0), UNMATCHED)
+
+
+def match_images(
+    confusions: NDArray, background: int = 0, background_cluster: int | None = None
+) -> NDArray[np.int64]:
+    """One-to-one match that maximises the images whose main cluster is that of their main class.
+
+    The protocol of ImageNet-S, whose images show one class before a background. The background's
+    cluster is fixed first. Of every image, the class and the cluster with the most labelled pixels,
+    the background left aside, cast one vote for each other; votes are matched as pixels are in
+    :func:`match_clusters`.
+
+    Args:
+        confusions (NDArray): (N, C, K) pixel counts of each image.
+        background (int): class of the background.
+        background_cluster (int, optional): its cluster; the one that covers most pixels of the
+            background by default.
+
+    Returns:
+        NDArray: (K,) class of each cluster; :data:`UNMATCHED` for clusters that are left over.
+
+    Raises:
+        ValueError: If ``background`` is no class or ``background_cluster`` no cluster.
+    """
+    _, num_classes, num_clusters = confusions.shape
+    if not 0 <= background < num_classes:
+        raise ValueError(f'background must lie in [0, {num_classes}), but got {background}.')
+    if background_cluster is None:
+        background_cluster = int(confusions[:, background].sum(0).argmax())
+    if not 0 <= background_cluster < num_clusters:
+        raise ValueError(
+            f'background_cluster must lie in [0, {num_clusters}), but got {background_cluster}.'
+        )
+    classes = np.delete(np.arange(num_classes), background)
+    clusters = np.delete(np.arange(num_clusters), background_cluster)
+    of_classes = confusions[:, classes].sum(2)
+    of_clusters = confusions[:, :, clusters].sum(1)
+    votes = np.zeros((len(classes), len(clusters)), dtype=np.int64)
+    shown = of_classes.any(1) & of_clusters.any(1)
+    np.add.at(votes, (of_classes[shown].argmax(1), of_clusters[shown].argmax(1)), 1)
+    match = match_clusters(votes)
+    cluster_to_class = np.full(num_clusters, UNMATCHED, dtype=np.int64)
+    cluster_to_class[background_cluster] = background
+    cluster_to_class[clusters] = np.where(match == UNMATCHED, UNMATCHED, classes[match])
+    return cluster_to_class
+
+
+def legacy_group_confusion(confusion: NDArray, cluster_to_class: NDArray) -> NDArray[np.int64]:
+    """Counts from which the released implementation takes its scores of things and of stuff.
+
+    Its rows are classes in the order of their clusters, so that "classes 0 to 11" picks clusters 0
+    to 11, whatever they were matched to. To be compared with figures that were published so, and
+    with nothing else.
+
+    Args:
+        confusion (NDArray): (C, C) pixel counts.
+        cluster_to_class (NDArray): (C,) one-to-one match.
+
+    Returns:
+        NDArray: (C, C + 1) pixel counts for :func:`class_scores`, the last column zero.
+    """
+    return np.pad(confusion[cluster_to_class], ((0, 0), (0, 1)))
+
+
 def to_class_confusion(confusion: NDArray, cluster_to_class: NDArray) -> NDArray[np.int64]:
     """Turn clusters into classes; what unmatched clusters cover goes to an extra last column.
 

@@ -3,6 +3,7 @@
 import os
 import os.path as osp
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,24 +19,51 @@ from ..clustering import (
     Scores,
     class_scores,
     confusion_matrix,
+    legacy_group_confusion,
     match_clusters,
+    match_images,
+    match_many_to_one,
     to_class_confusion,
 )
 from .label_files import to_label_ids, write_image
 
+#: Ways to match clusters with classes; the words of ``matching``.
+MATCHINGS = ('one-to-one', 'many-to-one', 'image-level')
+
+
+@dataclass(frozen=True)
+class _ImageCounts:
+    """What one image adds to the evaluation.
+
+    Attributes:
+        indices (NDArray): (n,) flat indices of the non-zero entries of the (V, C, K) pixel counts.
+        values (NDArray): (n,) these entries.
+        shape (tuple[int, ...]): (V, C, K).
+        stored (NDArray, optional): (V, K) map that the model carries.
+        views (tuple[int, ...]): numbers of the V views.
+    """
+
+    indices: NDArray[np.int64]
+    values: NDArray[np.int64]
+    shape: tuple[int, ...]
+    stored: NDArray[np.int64] | None
+    views: tuple[int, ...]
+
 
 @METRICS.register_module()
 class HungarianIoUMetric(BaseMetric):
-    """Pixel accuracy and IoU under one Hungarian match over the whole data set (PiCIE section 4).
+    """Pixel accuracy and IoU under one match over the whole data set (PiCIE section 4).
 
-    Counts pixels per class and cluster image by image, sums over the set, and matches once,
-    maximising the matched pixels. Any number of clusters: an unmatched cluster counts as an error.
-    mIoU and mAcc are means over the classes that occur. All scores are percentages:
+    Counts pixels per class and cluster image by image, sums over the set, and matches once. Any
+    number of clusters: an unmatched cluster counts as an error. mIoU and mAcc are means over the
+    classes that occur. All scores are percentages:
 
     - ``aAcc``, ``mIoU``, ``mAcc``, and a table per class in the log;
     - ``GROUP/aAcc``, ``GROUP/mIoU``: of a group of classes, after the match over all classes;
-    - ``stored/aAcc``, ``stored/mIoU``: under the map that the model carries, if it does;
-    - ``viewV/aAcc``, ``viewV/mIoU``: of the model's further views, each matched on its own.
+    - ``stored/aAcc``, ``stored/mIoU``: under the map that the model carries, if it does. The map of
+      a validation, carried over to other images, makes a score without any look at their labels;
+    - ``viewV/aAcc``, ``viewV/mIoU``: of the model's further views, each matched on its own;
+    - ``MATCHING/aAcc``, ``MATCHING/mIoU``: under further ways to match.
 
     After an evaluation, :attr:`cluster_to_class` holds the match on the main process.
 
@@ -43,27 +71,51 @@ class HungarianIoUMetric(BaseMetric):
         ignore_index (int): label of pixels that are left out.
         groups (Mapping[str, Sequence[int]], optional): class ids of named groups; by default those
             of the data set's metainfo.
+        matching (str or Sequence[str]): 'one-to-one', the Hungarian match that maximises the
+            matched pixels; 'many-to-one', each cluster to the class it covers most; 'image-level',
+            the match of ImageNet-S by images, class 0 being the background (:func:`match_images`).
+            The first one makes the scores and the map, further ones are reported beside it.
+        background_cluster (int, optional): of 'image-level', the cluster that is the background;
+            by default the one that covers most of it.
+        legacy_groups (bool): also report ``legacy_GROUP/aAcc`` and ``legacy_GROUP/mIoU``, the wrong
+            group scores of the released implementation (:func:`legacy_group_confusion`), to
+            compare with figures that were published so. Needs as many clusters as classes.
         output_dir (str, optional): folder for predicted label maps (PNG; class ids if the model
             carries a map, else cluster ids).
         collect_device (str): as in ``BaseMetric``.
         prefix (str, optional): as in ``BaseMetric``.
+
+    Raises:
+        ValueError: If ``matching`` is unknown, or ``background_cluster`` has no use.
     """
 
     def __init__(
         self,
         ignore_index: int = 255,
         groups: Mapping[str, Sequence[int]] | None = None,
+        matching: str | Sequence[str] = 'one-to-one',
+        background_cluster: int | None = None,
+        legacy_groups: bool = False,
         output_dir: str | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        self.matchings = (matching,) if isinstance(matching, str) else tuple(matching)
+        if not self.matchings or not set(self.matchings) <= set(MATCHINGS):
+            raise ValueError(f'matching must be one or some of {MATCHINGS}, but got {matching!r}.')
+        if background_cluster is not None and 'image-level' not in self.matchings:
+            raise ValueError(
+                f"background_cluster is only used by matching='image-level', but got "
+                f'{background_cluster} with {matching!r}; leave it out.'
+            )
         self.ignore_index = ignore_index
         self.groups = groups
+        self.background_cluster = background_cluster
+        self.legacy_groups = legacy_groups
         self.output_dir = output_dir
         #: (V, K) class of each cluster for every view that was scored, -1 where unmatched.
         self.cluster_to_class: NDArray[np.int64] | None = None
-        self._stored_map: NDArray[np.int64] | None = None
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count the pixels of a batch.
@@ -79,13 +131,18 @@ class HungarianIoUMetric(BaseMetric):
             clusters = _to_numpy(by_view)
             labels = _to_numpy(sample['gt_sem_seg']['data'])[0]
             num_clusters = len(sample['seg_logits']['data'])
-            counts = [
-                confusion_matrix(labels, view, num_classes, num_clusters, self.ignore_index)
-                for view in clusters
-            ]
+            counts = np.stack(
+                [
+                    confusion_matrix(labels, view, num_classes, num_clusters, self.ignore_index)
+                    for view in clusters
+                ]
+            )
+            # An image shows few classes and clusters, and there may be thousands of images.
+            indices = np.flatnonzero(counts)
             stored = sample.get('cluster_to_class')
-            views = sample.get('predict_views', range(len(counts)))
-            self.results.append((np.stack(counts), stored, tuple(views)))
+            views = tuple(sample.get('predict_views', range(len(counts))))
+            values = counts.ravel()[indices]
+            self.results.append(_ImageCounts(indices, values, counts.shape, stored, views))
             if self.output_dir is not None:
                 self._write(sample, clusters[0])
 
@@ -93,29 +150,59 @@ class HungarianIoUMetric(BaseMetric):
         """Match and score.
 
         Args:
-            results (list): per image the (V, C, K) counts, the stored (V, K) map and the numbers of
-                the views.
+            results (list): what :meth:`process` kept of each image.
 
         Returns:
             dict[str, float]: scores in percent.
         """
-        confusions = np.sum([counts for counts, *_ in results], axis=0)
-        maps = [match_clusters(confusion) for confusion in confusions]
+        confusions = _sum(results)
+        maps = [
+            self._match(self.matchings[0], results, confusions, view)
+            for view in range(len(confusions))
+        ]
         self.cluster_to_class = np.stack(maps)
         matched = to_class_confusion(confusions[0], maps[0])
         scores = class_scores(matched)
         self._log_classes(scores)
         metrics = _summary(scores, '') | {'mAcc': _percent(scores.mean_accuracy)}
+        for matching in self.matchings[1:]:
+            match = self._match(matching, results, confusions, 0)
+            other = class_scores(to_class_confusion(confusions[0], match))
+            metrics |= _summary(other, f'{matching}/')
         for name, classes in self._groups().items():
             metrics |= _summary(class_scores(matched, classes), f'{name}/')
-        _, stored, views = results[0]
+            if self.legacy_groups:
+                legacy = self._legacy_confusion(confusions[0])
+                metrics |= _summary(class_scores(legacy, classes), f'legacy_{name}/')
+        stored = results[0].stored
         if stored is not None and (stored[0] != UNMATCHED).any():
             under_map = class_scores(to_class_confusion(confusions[0], stored[0]))
             metrics |= _summary(under_map, 'stored/')
+        views = results[0].views
         for view, confusion, match in list(zip(views, confusions, maps, strict=True))[1:]:
             other = class_scores(to_class_confusion(confusion, match))
             metrics |= _summary(other, f'view{view}/')
         return metrics
+
+    def _match(
+        self, matching: str, results: list[_ImageCounts], confusions: NDArray, view: int
+    ) -> NDArray[np.int64]:
+        """(K,) class of each cluster of one view."""
+        if matching == 'one-to-one':
+            return match_clusters(confusions[view])
+        if matching == 'many-to-one':
+            return match_many_to_one(confusions[view])
+        by_image = np.stack([_sum([image])[view] for image in results])
+        return match_images(by_image, background_cluster=self.background_cluster)
+
+    def _legacy_confusion(self, confusion: NDArray) -> NDArray[np.int64]:
+        num_classes, num_clusters = confusion.shape
+        if num_classes != num_clusters:
+            raise ValueError(
+                'legacy_groups needs as many clusters as classes, but there are '
+                f'{num_clusters} clusters and {num_classes} classes; leave it out.'
+            )
+        return legacy_group_confusion(confusion, match_clusters(confusion))
 
     def _groups(self) -> Mapping[str, Sequence[int]]:
         """The groups to score, checked against the classes."""
@@ -146,6 +233,14 @@ class HungarianIoUMetric(BaseMetric):
         stored = sample.get('cluster_to_class')
         ids = to_label_ids(clusters, None if stored is None else stored[0])
         write_image(osp.join(self.output_dir, name), ids)
+
+
+def _sum(results: Sequence[_ImageCounts]) -> NDArray[np.int64]:
+    """(V, C, K) pixel counts of some images together."""
+    total = np.zeros(results[0].shape, dtype=np.int64)
+    for image in results:
+        total.ravel()[image.indices] += image.values
+    return total
 
 
 def _summary(scores: Scores, prefix: str) -> dict[str, float]:

@@ -10,7 +10,10 @@ from mmseg_picie.clustering import (
     UNMATCHED,
     class_scores,
     confusion_matrix,
+    legacy_group_confusion,
     match_clusters,
+    match_images,
+    match_many_to_one,
     to_class_confusion,
 )
 
@@ -44,6 +47,110 @@ def test_match_covers_as_many_pixels_as_the_best_of_all_matches(classes, cluster
         assert len(set(taken.tolist())) == len(matched) == min(classes, clusters)
         assert ((taken >= 0) & (taken < classes)).all()
         assert confusion[taken, matched].sum() == most_matched(confusion)
+
+
+@pytest.mark.parametrize(('classes', 'clusters'), [(2, 5), (3, 6), (4, 4), (5, 2)])
+def test_many_to_one_covers_as_many_pixels_as_the_best_of_all_maps(classes, clusters):
+    for seed in range(5):
+        confusion = counts(classes, clusters, seed)
+        cluster_to_class = match_many_to_one(confusion)
+        best = max(
+            sum(confusion[label, cluster] for cluster, label in enumerate(choice))
+            for choice in itertools.product(range(classes), repeat=clusters)
+        )
+        assert confusion[cluster_to_class, range(clusters)].sum() == best
+
+
+def test_many_to_one_by_hand_leaves_a_cluster_without_pixels_unmatched():
+    """Clusters 0 and 3 both go to class 1; nobody wants class 0."""
+    confusion = np.array([[4, 0, 0, 1], [6, 0, 1, 2], [0, 0, 9, 0]])
+    cluster_to_class = match_many_to_one(confusion)
+    assert cluster_to_class.tolist() == [1, UNMATCHED, 2, 1]
+    scores = class_scores(to_class_confusion(confusion, cluster_to_class))
+    assert scores.accuracy == pytest.approx((6 + 2 + 9) / 23)
+    np.testing.assert_allclose(scores.iou, [0, 8 / 14, 9 / 10])
+
+
+def images(number, classes, clusters, seed):
+    """Images of one foreground class each, in which any cluster may show."""
+    rng = np.random.default_rng(seed)
+    confusions = np.zeros((number, classes, clusters), dtype=np.int64)
+    for confusion in confusions:
+        confusion[0] = rng.integers(0, 50, clusters)
+        confusion[rng.integers(1, classes)] = rng.integers(0, 50, clusters)
+    return confusions
+
+
+def most_agreeing_images(confusions, background_cluster):
+    """Images that any one-to-one map of the foreground gets right, by trying them all."""
+    _, classes, clusters = confusions.shape
+    foreground = [k for k in range(clusters) if k != background_cluster]
+    pairs = []
+    for confusion in confusions:
+        by_class, by_cluster = confusion.sum(1), confusion.sum(0)
+        label = max(range(1, classes), key=lambda c: by_class[c])
+        pairs.append((label, max(foreground, key=lambda k: by_cluster[k])))
+    size = max(classes - 1, len(foreground))
+    return max(
+        sum(pair in set(zip(choice, foreground, strict=False)) for pair in pairs)
+        for choice in itertools.permutations(range(1, size + 1), len(foreground))
+    )
+
+
+@pytest.mark.parametrize(('classes', 'clusters'), [(4, 4), (5, 5), (3, 6), (6, 4)])
+@pytest.mark.parametrize('background_cluster', [None, 0, 2])
+def test_image_level_match_agrees_with_the_best_of_all_matches(
+    classes, clusters, background_cluster
+):
+    for seed in range(4):
+        confusions = images(30, classes, clusters, seed)
+        cluster_to_class = match_images(confusions, background_cluster=background_cluster)
+        chosen = background_cluster
+        if chosen is None:
+            chosen = int(np.argmax(confusions[:, 0].sum(0)))
+        assert np.flatnonzero(cluster_to_class == 0).tolist() == [chosen]
+        matched = cluster_to_class[cluster_to_class != UNMATCHED]
+        assert len(set(matched.tolist())) == len(matched) == min(classes, clusters)
+        agreeing = 0
+        for confusion in confusions:
+            by_cluster = confusion.sum(0)
+            by_cluster[chosen] = -1
+            agreeing += cluster_to_class[by_cluster.argmax()] == confusion[1:].sum(1).argmax() + 1
+        assert agreeing == most_agreeing_images(confusions, chosen)
+
+
+def test_image_level_match_by_hand_differs_from_the_match_of_pixels():
+    """Three small dogs in cluster 1 outvote one large one in cluster 2, which has more pixels."""
+    dog, cat = [[5, 0, 0], [0, 3, 0], [0, 0, 0]], [[5, 0, 0], [0, 0, 0], [0, 1, 4]]
+    large_dog = [[5, 0, 0], [0, 0, 90], [0, 0, 0]]
+    unlabelled = [[7, 0, 2], [0, 0, 0], [0, 0, 0]]
+    confusions = np.array([dog, dog, dog, cat, large_dog, unlabelled])
+    assert match_images(confusions).tolist() == [0, 1, 2]
+    assert match_clusters(confusions.sum(0)).tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(background=3), r'background must lie in \[0, 3\), but got 3'),
+        (dict(background_cluster=-1), r'background_cluster must lie in \[0, 4\), but got -1'),
+    ],
+)
+def test_a_background_that_does_not_exist_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        match_images(images(2, 3, 4, 0), **options)
+
+
+def test_legacy_groups_pick_clusters_not_classes():
+    """Class 0 is cluster 2: the released "group of class 0" scores cluster 0, which is class 1."""
+    confusion = np.array([[1, 2, 30], [40, 3, 4], [5, 50, 6]])
+    match = match_clusters(confusion)
+    assert match.tolist() == [1, 2, 0]
+    legacy = class_scores(legacy_group_confusion(confusion, match), [0, 1])
+    # Rows of classes 1 and 2, columns of clusters 0 and 1.
+    assert legacy.accuracy == pytest.approx(90 / 98)
+    right = class_scores(to_class_confusion(confusion, match), [0, 1])
+    assert right.accuracy == pytest.approx(70 / 75)
 
 
 def test_confusion_matrix_equals_scikit_learns():

@@ -165,6 +165,64 @@ def test_further_views_are_scored_under_their_own_number():
     assert not any(name.startswith(('view1', 'view2')) for name in scores)
 
 
+def test_many_to_one_is_reported_beside_the_match():
+    """Cluster 1 has two pixels, both of road, so accuracy rises by these."""
+    metric = make_metric(matching=('one-to-one', 'many-to-one'))
+    scores = score(metric, samples())
+    assert metric.cluster_to_class.tolist() == [[1, -1, 0, 2]]
+    assert scores['aAcc'] == round(100 * 15 / 19, 2)
+    labels = np.concatenate([np.ravel(labels) for labels, _ in (FIRST, SECOND)])
+    clusters = np.concatenate([np.ravel(clusters) for _, clusters in (FIRST, SECOND)])
+    pure = sum(np.bincount(labels[(clusters == k) & (labels != 255)]).max() for k in set(clusters))
+    assert scores['many-to-one/aAcc'] == round(100 * pure / 19, 2)
+
+
+def test_image_level_match_counts_images():
+    """Pixels would match class 1 with cluster 2; two images of three speak for cluster 1."""
+    small = [make_sample([[0, 0, 0, 1]], [[[0, 0, 0, 1]]], 3) for _ in range(2)]
+    other = make_sample([[0, 2, 2, 2]], [[[0, 1, 2, 2]]], 3)
+    large = make_sample([[0, 1, 1, 1, 1, 1, 1]], [[[0, 2, 2, 2, 2, 2, 2]]], 3)
+    metric = make_metric(matching='image-level')
+    scores = score(metric, [*small, other, large])
+    assert metric.cluster_to_class.tolist() == [[0, 1, 2]]
+    assert scores['aAcc'] == round(100 * 12 / 19, 2)
+    pixels = make_metric()
+    score(pixels, [*small, other, large])
+    assert pixels.cluster_to_class.tolist() == [[0, 2, 1]]
+    fixed = make_metric(matching='image-level', background_cluster=2)
+    score(fixed, [*small, other, large])
+    assert fixed.cluster_to_class[0, 2] == 0
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(matching='hungarian'), "matching must be one or some of .* got 'hungarian'"),
+        (dict(matching=()), 'matching must be one or some of'),
+        (dict(background_cluster=0), "only used by matching='image-level', but got 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        make_metric(**options)
+
+
+def test_legacy_groups_stand_beside_the_right_ones():
+    """Sky, road and car are clusters 2, 0 and 1, so the released "stuff" is road and car."""
+    groups = dict(things=[2], stuff=[0, 1])
+    image = make_sample([[0, 0, 0, 1, 1, 2, 2]], [[[2, 2, 1, 0, 0, 1, 0]]], 3)
+    scores = score(make_metric(groups=groups, legacy_groups=True), [image])
+    assert scores['stuff/aAcc'] == 100.0
+    assert scores['legacy_stuff/aAcc'] == round(100 * 3 / 4, 2)
+    assert scores['legacy_stuff/mIoU'] == round(100 * (2 / 3 + 1 / 2) / 2, 2)
+
+
+def test_legacy_groups_need_as_many_clusters_as_classes():
+    metric = make_metric(groups=dict(things=[2]), legacy_groups=True)
+    with pytest.raises(ValueError, match='4 clusters and 3 classes'):
+        score(metric, samples())
+
+
 def test_any_ignored_label_and_any_prefix():
     labels = np.where(np.array(FIRST[0]) == 255, 99, FIRST[0])
     metric = make_metric(ignore_index=99, prefix='val')
