@@ -75,8 +75,9 @@ def allow_checkpoint_types() -> None:
     """Let `torch.load(weights_only=True)` read the checkpoints that mmengine writes.
 
     Next to tensors they hold the histories of logged values (`HistoryBuffer`), numpy arrays and
-    numpy scalars. These types are added to torch's list of allowed globals; safe loading stays on.
-    Calling it again changes nothing.
+    numpy scalars. These types are added to torch's list of allowed globals. Of `getattr`, by which
+    a file could reach any function, they need the methods of `HistoryBuffer` alone: from torch 2.6
+    on a function that gives no others stands in for it. Calling it again changes nothing.
     """
     import torch
 
@@ -85,6 +86,7 @@ def allow_checkpoint_types() -> None:
         # Listed together with their full names, for two reasons. Some toolbox versions put the bare
         # types on the list while they load a file and take them off afterwards, which would undo
         # what is done here. And files written under numpy 1 name numpy's functions differently.
+        allowed['builtins.getattr'] = _history_attribute
         torch.serialization.add_safe_globals([(item, name) for name, item in allowed.items()])
     else:
         torch.serialization.add_safe_globals(list(allowed.values()))
@@ -106,6 +108,15 @@ def _checkpoint_globals() -> dict[str, Callable[..., Any]]:
         for item in (multiarray._reconstruct, multiarray.scalar):
             allowed[f'{module}.{item.__name__}'] = item
     return allowed
+
+
+def _history_attribute(owner: Any, name: str) -> Any:
+    """`getattr` as far as a checkpoint of mmengine needs it."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+        raise AttributeError(f'a checkpoint may not read {name!r} of {owner!r}')
+    return getattr(owner, name)
 
 
 def _find_spec(name: str) -> ModuleSpec | None:

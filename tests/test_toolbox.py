@@ -238,3 +238,27 @@ def test_unknown_types_stay_refused(tmp_path, empty_allow_list):
     toolbox.allow_checkpoint_types()
     with pytest.raises(Exception, match='[Ww]eights.only'):
         torch.load(path, weights_only=True)
+
+
+class Hostile:
+    """Pickles itself as a call."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_getattr_is_allowed_for_the_statistics_of_a_history_alone(tmp_path, empty_allow_list):
+    """Through the real one a file would reach exec, by way of the module behind a builtin."""
+    from mmengine.logging import HistoryBuffer
+
+    path = tmp_path / 'hostile.pth'
+    toolbox.allow_checkpoint_types()
+    torch.save(Hostile(getattr, HistoryBuffer, 'mean'), path)
+    assert torch.load(path, weights_only=True) is HistoryBuffer.mean
+    for owner, name in ((getattr, '__self__'), (HistoryBuffer, '__init__'), ([], 'append')):
+        torch.save(Hostile(getattr, owner, name), path)
+        with pytest.raises(Exception, match='may not read|[Ww]eights.only'):
+            torch.load(path, weights_only=True)

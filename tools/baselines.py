@@ -7,16 +7,12 @@ with the config's number of clusters, images and evaluator.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from mmseg_picie.engine import cli
-from mmseg_picie.engine.baselines import (
-    score_raw_colours,
-    score_untrained_features,
-    without_augmentation,
-)
+from mmseg_picie.engine.baselines import score_raw_colours, score_untrained_features
+from mmseg_picie.engine.fresh_centroids import without_augmentation
+from mmseg_picie.engine.json_files import write_json
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
@@ -43,9 +39,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     for name, metrics in scores.items():
         print(f'{name}: aAcc {metrics["aAcc"]:.2f}, mIoU {metrics["mIoU"]:.2f}')
     if args.out:
-        temporary = Path(args.out + '.tmp')
-        temporary.write_text(json.dumps(scores, indent=2))
-        temporary.replace(args.out)
+        write_json(args.out, scores)
     return scores
 
 

@@ -42,4 +42,6 @@ class CamVidDataset(KeyedSegDataset):
             [64, 64, 0],
             [0, 128, 192],
         ],
+        # As Cityscapes divides its classes: what comes in instances, and the rest.
+        groups=dict(things=(8, 9, 10), stuff=(0, 1, 2, 3, 4, 5, 6, 7)),
     )

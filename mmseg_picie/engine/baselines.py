@@ -1,32 +1,14 @@
 """Scores to compare PiCIE with: k-means without any training, with the same K and evaluator."""
 
-import copy
-
 import torch
-from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from torch import Tensor
 
 from ..clustering import StreamingKMeans, assign
-from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
-
-
-def without_augmentation(cfg: Config) -> Config:
-    """A copy of a config whose views are the whole training images, unchanged.
-
-    Args:
-        cfg (Config): config whose training pipeline has :class:`PairedViews`.
-
-    Returns:
-        Config: the same without photometric and geometric draws.
-    """
-    cfg = copy.deepcopy(cfg)
-    for transform in cfg.train_dataloader.dataset.pipeline:
-        if transform['type'] == 'PairedViews':
-            transform.update(photometric=None, geometric=None)
-    return cfg
+from .clustering_pass import build_clustering_loader
+from .fresh_centroids import fit_fresh_centroids, pass_settings
 
 
 def score_untrained_features(runner: Runner) -> dict[str, float]:
@@ -38,17 +20,8 @@ def score_untrained_features(runner: Runner) -> dict[str, float]:
     Returns:
         dict[str, float]: the metrics of the validation.
     """
-    model = runner.model
-    model.init_weights()
-    settings = _settings(runner)
-    loader = build_clustering_loader(runner, runner.cfg.default_hooks.clustering.batch_size)
-    for name, clusterings in cluster_views(model, loader, settings).items():
-        # The second view is resized as images are for evaluation.
-        last = clusterings[-1]
-        head = model.heads()[name]
-        head.set_centroids(
-            last.centroids.expand_as(head.centroids), last.counts.expand_as(head.cluster_counts)
-        )
+    runner.model.init_weights()
+    fit_fresh_centroids(runner)
     return runner.val()
 
 
@@ -63,7 +36,7 @@ def score_raw_colours(runner: Runner) -> dict[str, float]:
         dict[str, float]: the metrics of the validation.
     """
     num_clusters = runner.model.decode_head.num_clusters
-    settings = _settings(runner)
+    settings = pass_settings(runner)
     stream = StreamingKMeans(
         num_clusters, settings.num_init_batches, settings.num_iters, seed=settings.seed
     )
@@ -81,20 +54,6 @@ def score_raw_colours(runner: Runner) -> dict[str, float]:
             )
         evaluator.process(data_samples=batch['data_samples'], data_batch=batch)
     return evaluator.evaluate(len(runner.val_dataloader.dataset))
-
-
-def _settings(runner: Runner) -> PassSettings:
-    """The clustering of the config, for a single pass."""
-    clustering = runner.cfg.default_hooks.clustering
-    return PassSettings(
-        num_init_batches=clustering.num_init_batches,
-        num_iters=clustering.num_iters,
-        batches_per_update=1,
-        pixels_per_image=None,
-        norm_eval=True,
-        seed=runner.seed,
-        epoch=0,
-    )
 
 
 def _colours(images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """When to cluster."""
 
 import torch
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import broadcast, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -10,7 +10,7 @@ from numpy.random import SeedSequence
 
 from ..clustering import Clustering, describe_backend
 from ..datasets import EpochKeySampler
-from ..models import PiCIE
+from ..models import DeepClusterHead, PiCIE, ViewHead
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
 
 
@@ -22,6 +22,7 @@ class KMeansCentroidHook(Hook):
     train on, writes centroids and cluster counts into the heads and freezes a copy of the encoder
     for the epoch's pseudo-labels. A function of the weights, the seed and the epoch alone, so a
     resumed run clusters as the run that was never stopped. The defaults are the released recipe.
+    A model of which no head learns from centroids (IIC) is only checked and seeded.
 
     Args:
         batch_size (int): images per batch of the pass, over all ranks.
@@ -75,6 +76,9 @@ class KMeansCentroidHook(Hook):
         self._check_run(runner)
         # A resumed run takes the checkpoint's seed, which its sampler does not know yet.
         runner.train_dataloader.sampler.seed = runner.seed
+        if not _model(runner).needs_centroids:
+            runner.logger.info('No head of the model needs centroids, so nothing is clustered.')
+            return
         self._dataloader = build_clustering_loader(runner, self.batch_size, self.images_per_epoch)
         runner.logger.info(f'k-means runs on {describe_backend()}.')
 
@@ -113,11 +117,12 @@ class KMeansCentroidHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Cluster, and freeze the encoder for the pseudo-labels."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        assert isinstance(model, PiCIE)
+        model = _model(runner)
         # Random layers, too, start every epoch from a state that a resumed run can tell.
         sequence = SeedSequence((runner.seed, runner.epoch, get_rank()))
         torch.manual_seed(int(sequence.generate_state(1)[0]))
+        if not model.needs_centroids:
+            return
         sampler = self._dataloader.sampler
         assert isinstance(sampler, EpochKeySampler)
         sampler.set_epoch(runner.epoch)
@@ -136,7 +141,17 @@ class KMeansCentroidHook(Hook):
                 torch.stack([c.counts for c in clusterings]),
             )
             self._log(runner, name, clusterings)
+            self._restart(runner, model.heads()[name])
         model.refresh_labeler()
+
+    @staticmethod
+    def _restart(runner: Runner, head: ViewHead) -> None:
+        """Let what a head learns anew with its clusters start alike on all ranks."""
+        if isinstance(head, DeepClusterHead):
+            for parameter in head.parameters_of_epoch():
+                broadcast(parameter.data)
+                # The optimiser's moments are those of the old clusters.
+                runner.optim_wrapper.optimizer.state.pop(parameter, None)
 
     @staticmethod
     def _log(runner: Runner, name: str, clusterings: list[Clustering]) -> None:
@@ -147,9 +162,24 @@ class KMeansCentroidHook(Hook):
             runner.logger.info(
                 f'Epoch(cluster) [{runner.epoch + 1}] {name} view {view}: '
                 f'inertia {clustering.inertia:.4f} ({clustering.num_updates} updates), '
-                f'sizes in %: {" ".join(f"{100 * share:.1f}" for share in shares)}'
+                f'{_describe_sizes(shares)}'
             )
             prefix = f'kmeans/{name}/view{view}'
             scalars[f'{prefix}/inertia'] = clustering.inertia
             scalars |= {f'{prefix}/share_{k:03d}': share for k, share in enumerate(shares)}
         runner.visualizer.add_scalars(scalars, step=runner.iter)
+
+
+def _describe_sizes(shares: list[float]) -> str:
+    """Sizes of clusters in a line: all if they are few, else their range."""
+    if len(shares) <= 30:
+        return 'sizes in %: ' + ' '.join(f'{100 * share:.1f}' for share in shares)
+    empty = sum(share == 0 for share in shares)
+    return f'sizes from {100 * min(shares):.2f} to {100 * max(shares):.2f} %, {empty} empty'
+
+
+def _model(runner: Runner) -> PiCIE:
+    """The segmentor, unwrapped."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    assert isinstance(model, PiCIE)
+    return model

@@ -9,8 +9,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ..clustering import UNMATCHED
 from ..evaluation import HungarianIoUMetric, name_clusters
-from ..models import CentroidHead
+from ..models import ViewHead
 
 
 @HOOKS.register_module()
@@ -27,13 +28,14 @@ class ClusterToClassHook(Hook):
         self._checkpoint_is_current = False
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """The clusters change: older checkpoints no longer fit the next match."""
+        """The clusters change: neither the old match nor older checkpoints fit them."""
         self._checkpoint_is_current = False
+        _head(runner).cluster_to_class.fill_(UNMATCHED)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the clusters in the checkpoint."""
         self._checkpoint_is_current = True
-        checkpoint['meta']['dataset_meta'] = _cluster_meta(runner)
+        checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Spare a resumed run mmengine's warning that the names are not the data set's."""
@@ -63,13 +65,20 @@ def find_hungarian_metric(metrics: list) -> HungarianIoUMetric | None:
     return next((m for m in metrics if isinstance(m, HungarianIoUMetric)), None)
 
 
-def _head(runner: Runner) -> CentroidHead:
+def _head(runner: Runner) -> ViewHead:
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return model.decode_head
 
 
-def _cluster_meta(runner: Runner) -> dict:
-    """Names and colours of the clusters of the predicting view."""
+def describe_clusters(runner: Runner) -> dict:
+    """Names and colours of the clusters of the predicting view.
+
+    Args:
+        runner (Runner): whose model and validation data.
+
+    Returns:
+        dict: ``classes`` and ``palette``, one entry a cluster, for ``dataset_meta``.
+    """
     head = _head(runner)
     cluster_to_class = head.cluster_to_class[head.predict_views[0]].tolist()
     meta = {} if runner.val_loop is None else runner.val_dataloader.dataset.metainfo
@@ -82,7 +91,7 @@ def _rewrite(path: str, runner: Runner) -> None:
     checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     key = 'decode_head.cluster_to_class'
     checkpoint['state_dict'][key] = _head(runner).cluster_to_class.cpu()
-    checkpoint['meta']['dataset_meta'] = _cluster_meta(runner)
+    checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
     temporary = path + '.tmp'
     torch.save(checkpoint, temporary)
     os.replace(temporary, path)

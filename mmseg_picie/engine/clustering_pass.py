@@ -72,7 +72,7 @@ def build_clustering_loader(
 def cluster_views(
     model: PiCIE, dataloader: DataLoader, settings: PassSettings
 ) -> dict[str, list[Clustering]]:
-    """Cluster the features of every view, for every head of the model.
+    """Cluster the features of every view, for every head of the model that needs centroids.
 
     The model is left in the mode in which it was used.
 
@@ -90,18 +90,19 @@ def cluster_views(
         ValueError: If there are fewer pixels than clusters, or a feature is not finite.
     """
     model.train(not settings.norm_eval)
+    heads = {name: head for name, head in model.heads().items() if isinstance(head, CentroidHead)}
     streams = {
         name: [_stream(head, view, settings) for view in range(head.num_views)]
-        for name, head in model.heads().items()
+        for name, head in heads.items()
     }
     for batch in _with_progress(dataloader, settings.epoch):
         data = model.data_preprocessor(batch, False)
         views = model.extract_views(data['inputs'], data['data_samples'])
         chosen = _choose_pixels(data['data_samples'], views[0][0], settings)
-        for name, head in model.heads().items():
-            for stream, maps in zip(streams[name], views, strict=True):
+        for name, head in heads.items():
+            for stream, maps in zip(streams[name], views[: head.num_views], strict=True):
                 stream.add(_to_points(head.embed(maps), chosen))
-    for name, head in model.heads().items():
+    for name, head in heads.items():
         for _ in range(_missing_steps(dataloader)):
             for stream in streams[name]:
                 stream.add(head.centroids.new_empty(0, 1, head.centroids.shape[-1]))

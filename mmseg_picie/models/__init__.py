@@ -2,8 +2,21 @@
 
 from . import efficientnet_lite0  # noqa: F401 - registers where its weights come from
 from .centroid_head import CentroidHead
+from .deep_cluster_head import DeepClusterHead
+from .frozen_encoder import FrozenEncoder
+from .iic_head import IICHead
 from .picie import PiCIE
 from .preprocessor import PairedViewDataPreProcessor
 from .sum_fpn import SumFPN
+from .view_head import ViewHead
 
-__all__ = ['CentroidHead', 'PairedViewDataPreProcessor', 'PiCIE', 'SumFPN']
+__all__ = [
+    'CentroidHead',
+    'DeepClusterHead',
+    'FrozenEncoder',
+    'IICHead',
+    'PairedViewDataPreProcessor',
+    'PiCIE',
+    'SumFPN',
+    'ViewHead',
+]

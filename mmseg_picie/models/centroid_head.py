@@ -5,23 +5,25 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..clustering import UNMATCHED, centroid_scores
-from .losses import frequency_weights, view_cross_entropies
+from .losses import balanced_weights, frequency_weights, view_cross_entropies
+from .view_head import Maps, ViewHead
 
-CLASS_WEIGHTS = ('frequency', 'none')
+CLASS_WEIGHTS = ('frequency', 'none', 'balanced')
 
 
 @MODELS.register_module()
-class CentroidHead(BaseDecodeHead):
+class CentroidHead(ViewHead):
     """Scores pixels by the dot product of their unit-length feature with fixed centroids.
 
     It has no parameters. Its buffers are ``centroids`` (V, K, D), ``cluster_counts`` (V, K, pixels
-    per cluster) and ``cluster_to_class`` (V, K, class of each cluster, -1 where unknown). The
-    centroids are written by :class:`KMeansCentroidHook`. It also serves as ``auxiliary_head``.
+    per cluster), ``logit_bias`` (V, K, zero after every clustering; the classifiers of a converted
+    checkpoint may have one) and ``cluster_to_class`` (V, K, class of each cluster, -1 where
+    unknown). The centroids are written by :class:`KMeansCentroidHook`. It also serves as
+    ``auxiliary_head``.
 
     Args:
         num_clusters (int): K, at least 2.
@@ -30,7 +32,8 @@ class CentroidHead(BaseDecodeHead):
         num_views (int): V, sets of centroids.
         predict_views (Sequence[int]): views whose centroids predict, from 0; the first one makes
             ``pred_sem_seg`` and names, the others are only scored.
-        class_weight (str): 'frequency', the released recipe, or 'none'.
+        class_weight (str): 'frequency', the released recipe; 'none'; or 'balanced', inversely
+            proportional to the frequency.
         within_weight (float): weight of the cross-entropy within views in the loss.
         cross_weight (float): weight of the cross-entropy across views in the loss.
         align_corners (bool): as in mmseg, for the upsampling of logits.
@@ -38,6 +41,8 @@ class CentroidHead(BaseDecodeHead):
     Raises:
         ValueError: If an argument is out of range, or a checkpoint has other K, D or V.
     """
+
+    needs_centroids = True
 
     def __init__(
         self,
@@ -51,41 +56,21 @@ class CentroidHead(BaseDecodeHead):
         cross_weight: float = 0.5,
         align_corners: bool = False,
     ) -> None:
-        if num_clusters < 2:
-            raise ValueError(f'num_clusters must be at least 2, but got {num_clusters}.')
         if class_weight not in CLASS_WEIGHTS:
             raise ValueError(
                 f'class_weight must be one of {CLASS_WEIGHTS}, but got {class_weight!r}.'
             )
-        if not predict_views or not set(predict_views) <= set(range(num_views)):
-            raise ValueError(
-                f'predict_views must name some of the views 0 to {num_views - 1}, but got '
-                f'{tuple(predict_views)}.'
-            )
         super().__init__(
-            in_channels,
-            in_channels,
-            num_classes=num_clusters,  # mmseg's word for the number of output channels
-            out_channels=num_clusters,
-            dropout_ratio=0,
-            # Not used; stated so that mmseg does not warn of its own default.
-            loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-            in_index=in_index,
-            align_corners=align_corners,
-            init_cfg=None,
+            num_clusters, in_channels, in_index, num_views, num_views, predict_views, align_corners
         )
         del self.conv_seg  # it would be an unused parameter, on which DDP fails
-        self.num_clusters = num_clusters
-        self.num_views = num_views
-        self.predict_views = tuple(predict_views)
-        self.out_channels = num_clusters * len(self.predict_views)
         self.class_weight = class_weight
         self.within_weight = within_weight
         self.cross_weight = cross_weight
         shape = (num_views, num_clusters)
         self.register_buffer('centroids', torch.zeros(*shape, in_channels))
         self.register_buffer('cluster_counts', torch.zeros(shape, dtype=torch.int64))
-        self.register_buffer('cluster_to_class', torch.full(shape, UNMATCHED))
+        self.register_buffer('logit_bias', torch.zeros(shape))
 
     @property
     def is_fitted(self) -> bool:
@@ -101,18 +86,8 @@ class CentroidHead(BaseDecodeHead):
         """
         self.centroids.copy_(centroids)
         self.cluster_counts.copy_(counts)
+        self.logit_bias.zero_()
         self.cluster_to_class.fill_(UNMATCHED)
-
-    def embed(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Unit-length features.
-
-        Args:
-            inputs (Sequence[Tensor]): maps of the decoder.
-
-        Returns:
-            Tensor: (N, D, H, W) float32, also under automatic mixed precision.
-        """
-        return F.normalize(self._transform_inputs(inputs).float(), dim=1)
 
     def label(self, embedding: Tensor, view: int) -> Tensor:
         """Pseudo-labels: the nearest centroid of each pixel.
@@ -143,36 +118,44 @@ class CentroidHead(BaseDecodeHead):
                 'this model has no centroids, so it cannot predict; train it (at least until the '
                 'first clustering) or load the checkpoint of a trained one.'
             )
-        centroids = self.centroids[list(self.predict_views)].flatten(0, 1)
-        return F.conv2d(self.embed(inputs), centroids[:, :, None, None])
+        views = list(self.predict_views)
+        centroids = self.centroids[views].flatten(0, 1)[:, :, None, None]
+        return F.conv2d(self.embed(inputs), centroids, self.logit_bias[views].flatten())
 
     def loss_by_views(
-        self, views: Sequence[Sequence[Tensor]], frozen_views: Sequence[Sequence[Tensor]]
+        self, views: Sequence[Maps], frozen_views: Sequence[Maps] | None = None
     ) -> dict[str, Tensor]:
         """Losses of a batch of pixel-aligned views.
 
         Args:
             views (Sequence[Sequence[Tensor]]): the decoder's maps of each view.
-            frozen_views (Sequence[Sequence[Tensor]]): the same of the epoch-start encoder, which
-                the pseudo-labels come from.
+            frozen_views (Sequence[Sequence[Tensor]], optional): the same of the epoch-start
+                encoder, which the pseudo-labels come from; required.
 
         Returns:
             dict[str, Tensor]: ``loss_within`` and ``loss_cross``, weighted.
         """
-        weights = None
-        if self.class_weight == 'frequency':
-            weights = frequency_weights(self.cluster_counts)
+        assert frozen_views is not None
+        weights = self._class_weights()
         # Distances to centroids are too close to each other for half precision.
         with torch.autocast(self.centroids.device.type, enabled=False):
+            used = range(self.num_views)
             with torch.no_grad():
-                labels = [self.label(self.embed(maps), i) for i, maps in enumerate(frozen_views)]
-            embeddings = [self.embed(maps) for maps in views]
+                labels = [self.label(self.embed(frozen_views[i]), i) for i in used]
+            embeddings = [self.embed(views[i]) for i in used]
             entropies = view_cross_entropies(embeddings, labels, self.centroids, weights)
         same = torch.eye(len(entropies), dtype=torch.bool, device=entropies.device)
         losses = {'loss_within': self.within_weight * entropies[same].mean()}
         if len(entropies) > 1:
             losses['loss_cross'] = self.cross_weight * entropies[~same].mean()
         return losses
+
+    def _class_weights(self) -> Tensor | None:
+        """(V, K) weights of the clusters in the cross-entropy."""
+        if self.class_weight == 'none':
+            return None
+        weigh = frequency_weights if self.class_weight == 'frequency' else balanced_weights
+        return weigh(self.cluster_counts)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         loaded = state_dict.get(prefix + 'centroids')
@@ -184,4 +167,6 @@ class CentroidHead(BaseDecodeHead):
                 "backbone alone by init_cfg=dict(type='Pretrained', checkpoint=..., "
                 "prefix='backbone.')."
             )
+        if loaded is not None:  # checkpoints of version 0.1 have no bias
+            state_dict.setdefault(prefix + 'logit_bias', torch.zeros_like(self.logit_bias))
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,6 +1,7 @@
 """The PiCIE segmentor."""
 
 import copy
+import math
 import os.path as osp
 from collections.abc import Sequence
 from typing import Any
@@ -14,43 +15,67 @@ from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
 from ..views import crop_flip_features
-from .centroid_head import CentroidHead
+from .view_head import ViewHead
 
-Maps = Sequence[Tensor]
+HEAD_WEIGHTS = ('log', 'equal')
 
 
 @MODELS.register_module()
 class PiCIE(EncoderDecoder):
     """Unsupervised segmentation by invariance and equivariance in clustering (CVPR 2021).
 
-    An ``EncoderDecoder`` whose heads are :class:`CentroidHead`. It is trained on pairs of views:
-    view 1 is a crop of the image, view 2 the whole image, whose feature map is cropped and flipped
-    as view 1's image was. Pseudo-labels are made on the fly by a frozen copy of the encoder, taken
-    when the epoch's centroids are; the copy is no part of the state dict.
+    An ``EncoderDecoder`` whose heads learn clusters from views: :class:`CentroidHead` is PiCIE's, a
+    second one as ``auxiliary_head`` its over-clustering (PiCIE + H), other heads are the methods
+    that it is compared with. View 1 is a crop of the image, view 2 the whole image, whose feature
+    map is cropped and flipped as view 1's image was. Pseudo-labels are made on the fly by a frozen
+    copy of the encoder, taken when the epoch's centroids are; the copy is no part of the state
+    dict.
 
     Prediction is mmseg's own: ``pred_sem_seg`` holds clusters. If the head predicts with more than
     one view, ``pred_view_sem_seg`` holds a map for each. ``cluster_to_class`` in the metainfo says
     which class each cluster of each of these views was matched to, if that is known.
 
-    The arguments are those of ``EncoderDecoder``.
+    Args:
+        args: as of ``EncoderDecoder``.
+        head_weights (str): how several heads share the loss. 'log': head i by 1 / log(K_i),
+            normalised to sum to 1, which for two heads is PiCIE + H's
+            w1 = log K2 / (log K1 + log K2); 'equal': each with weight 1. No matter for one head.
+        kwargs: as of ``EncoderDecoder``.
 
     Raises:
-        TypeError: If a head is not a :class:`CentroidHead`.
+        TypeError: If a head is not a :class:`ViewHead`.
+        ValueError: If ``head_weights`` is unknown.
     """
 
     # The frozen encoder, in a list so that it is not registered as a part of the model.
     _labeler: list[nn.Module]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, head_weights: str = 'log', **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._labeler = []
         for name, head in self.heads().items():
-            if not isinstance(head, CentroidHead):
+            if not isinstance(head, ViewHead):
                 raise TypeError(
-                    f'{name} of PiCIE must be a CentroidHead, but is a {type(head).__name__}.'
+                    f'{name} of PiCIE must be a CentroidHead (or another head of this package), '
+                    f'but is a {type(head).__name__}.'
                 )
+        if head_weights not in HEAD_WEIGHTS:
+            raise ValueError(
+                f'head_weights must be one of {HEAD_WEIGHTS}, but got {head_weights!r}.'
+            )
+        self.head_weights = head_weights
 
-    def heads(self) -> dict[str, CentroidHead]:
+    @property
+    def num_views(self) -> int:
+        """Views of an image that the heads learn from."""
+        return max(head.num_views for head in self.heads().values())
+
+    @property
+    def needs_centroids(self) -> bool:
+        """Whether any head learns from centroids."""
+        return any(head.needs_centroids for head in self.heads().values())
+
+    def heads(self) -> dict[str, ViewHead]:
         """The heads by the prefix of their losses: 'decode', and 'aux' or 'aux_0', ..."""
         heads = {'decode': self.decode_head}
         if self.with_auxiliary_head:
@@ -96,18 +121,26 @@ class PiCIE(EncoderDecoder):
         """Feature maps of all views in the frame of view 1.
 
         Args:
-            views (Sequence[Tensor]): V batches (N, 3, H, W). The first is cropped and flipped
-                already, the others are not.
+            views (Sequence[Tensor]): at least V batches (N, 3, H, W). The first is cropped and
+                flipped already, the others are not.
             data_samples (SampleList): N samples with ``geometry`` in their metainfo.
             encoder (nn.Module, optional): backbone and decoder; this model's by default.
 
         Returns:
-            list[list[Tensor]]: for each view the decoder's maps (N, D, h, w), pixel-aligned.
+            list[list[Tensor]]: for each of V views the decoder's maps (N, D, h, w), pixel-aligned.
+
+        Raises:
+            ValueError: If there are fewer views than the heads need.
         """
+        if len(views) < self.num_views:
+            raise ValueError(
+                f'the heads learn from {self.num_views} views, but the pipeline makes '
+                f'{len(views)}; set num_views of PairedViews to {self.num_views}.'
+            )
         encoder = encoder or self._encoder()
         draws = [sample.metainfo['geometry'] for sample in data_samples]
         result = [list(encoder(views[0]))]
-        for images in views[1:]:
+        for images in views[1 : self.num_views]:
             maps = encoder(images)
             result.append(
                 [
@@ -121,28 +154,42 @@ class PiCIE(EncoderDecoder):
         """Losses of a batch of paired views.
 
         Args:
-            inputs (Sequence[Tensor]): two batches (N, 3, H, W) of :class:`PackPairedViews`.
+            inputs (Sequence[Tensor]): batches (N, 3, H, W) of the views of
+                :class:`PackPairedViews`.
             data_samples (SampleList): N samples with ``geometry`` in their metainfo.
 
         Returns:
-            dict[str, Tensor]: ``decode.loss_within``, ``decode.loss_cross`` and likewise for
-                auxiliary heads.
+            dict[str, Tensor]: losses of the heads, weighted, as ``decode.loss_within``,
+                ``decode.loss_cross``, ``aux.loss_within``.
 
         Raises:
             RuntimeError: If nothing was clustered before.
         """
-        if not self._labeler:
-            raise RuntimeError(
-                'PiCIE needs centroids before it is trained; add clustering='
-                "dict(type='KMeansCentroidHook') to default_hooks of the config."
-            )
-        with torch.no_grad():
-            frozen_views = self.extract_views(inputs, data_samples, self._labeler[0])
+        frozen_views = None
+        if self.needs_centroids:
+            if not self._labeler:
+                raise RuntimeError(
+                    'PiCIE needs centroids before it is trained; add clustering='
+                    "dict(type='KMeansCentroidHook') to default_hooks of the config."
+                )
+            with torch.no_grad():
+                frozen_views = self.extract_views(inputs, data_samples, self._labeler[0])
         views = self.extract_views(inputs, data_samples)
+        heads = self.heads()
         losses: dict[str, Tensor] = {}
-        for name, head in self.heads().items():
-            losses.update(add_prefix(head.loss_by_views(views, frozen_views), name))
+        for (name, head), weight in zip(heads.items(), self._loss_weights(), strict=True):
+            of_head = head.loss_by_views(views, frozen_views)
+            weighted = {key: weight * value for key, value in of_head.items()}
+            losses.update(add_prefix(weighted, name))
         return losses
+
+    def _loss_weights(self) -> list[float]:
+        """Weight of each head's losses."""
+        heads = self.heads().values()
+        if self.head_weights == 'equal':
+            return [1.0] * len(heads)
+        weights = [1 / math.log(head.num_clusters) for head in heads]
+        return [weight / sum(weights) for weight in weights]
 
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: OptSampleList = None

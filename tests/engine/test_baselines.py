@@ -6,11 +6,8 @@ import torch
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmseg_picie.engine.baselines import (
-    score_raw_colours,
-    score_untrained_features,
-    without_augmentation,
-)
+from mmseg_picie.engine.baselines import score_raw_colours, score_untrained_features
+from mmseg_picie.engine.fresh_centroids import without_augmentation
 from mmseg_picie.evaluation.label_files import to_label_ids
 
 

@@ -145,7 +145,7 @@ def test_views_that_are_not_there_cannot_predict(views):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(class_weight='balanced'), "class_weight must be one of .*'balanced'"),
+        (dict(class_weight='inverse'), "class_weight must be one of .*'inverse'"),
         (dict(num_clusters=1), 'num_clusters must be at least 2, but got 1'),
     ],
 )

@@ -27,15 +27,15 @@ _DEFAULTS: Mapping = MappingProxyType({})
 
 @TRANSFORMS.register_module()
 class PairedViews(BaseTransform):
-    """Two views of one image: own photometric draws, one shared geometric draw (PiCIE section 3).
+    """Views of one image: own photometric draws, one shared geometric draw (PiCIE section 3).
 
     The base image is the centre of the image at ``base_size``. View 1 is the base after its
     photometric draw, cropped, flipped and resized to ``view_size``. View 2 is the whole base after
     its own photometric draw, resized to ``view_size``; the same crop and flip wait, as data, for
-    its feature map.
+    its feature map. Further views are made as view 2 is; with one view there is view 1 alone.
 
     Required keys: ``img`` ((H, W, 3) uint8 BGR), ``rng`` (from :class:`KeyedSegDataset`).
-    Added keys: ``views`` (two (height, width, 3) uint8 BGR arrays), ``geometry``
+    Added keys: ``views`` (V (height, width, 3) uint8 BGR arrays), ``geometry``
     (:class:`GeometricDraw`).
 
     Args:
@@ -46,9 +46,10 @@ class PairedViews(BaseTransform):
             photometric change (the equivariance-only ablation). Blur is in pixels of the base.
         geometric (dict, optional): arguments of :class:`GeometricSpace`; None for the whole image,
             not flipped (the invariance-only ablation).
+        num_views (int): V, at least 1.
 
     Raises:
-        ValueError: If a size or range makes no sense.
+        ValueError: If a size, range or number makes no sense.
     """
 
     def __init__(
@@ -57,7 +58,11 @@ class PairedViews(BaseTransform):
         view_size: SizeLike = 320,
         photometric: Mapping | None = _DEFAULTS,
         geometric: Mapping | None = _DEFAULTS,
+        num_views: int = 2,
     ) -> None:
+        if num_views < 1:
+            raise ValueError(f'num_views of PairedViews must be at least 1, but got {num_views}.')
+        self.num_views = num_views
         self.base_size = to_size(base_size, 'base_size')
         self.view_size = to_size(view_size, 'view_size')
         self.photometric = None if photometric is None else PhotometricSpace(**photometric)
@@ -72,14 +77,15 @@ class PairedViews(BaseTransform):
             )
         rng = results['rng']
         draws = [
-            self.photometric.draw(rng) if self.photometric else PhotometricDraw() for _ in range(2)
+            self.photometric.draw(rng) if self.photometric else PhotometricDraw()
+            for _ in range(self.num_views)
         ]
         geometry = self.geometric.draw(rng) if self.geometric else GeometricDraw()
         base = cover(results['img'], self.base_size)
-        first, second = (apply_photometric(base, draw) for draw in draws)
+        first, *others = (apply_photometric(base, draw) for draw in draws)
         results['views'] = [
             crop_flip_image(first, geometry, self.view_size),
-            resize(second, self.view_size),
+            *(resize(other, self.view_size) for other in others),
         ]
         results['geometry'] = geometry
         return results
@@ -89,7 +95,7 @@ class PairedViews(BaseTransform):
 class PackPairedViews(BaseTransform):
     """Pack paired views for :class:`PairedViewDataPreProcessor`.
 
-    Required keys: ``views``, ``geometry``. The result holds ``inputs``, a list of two (3, H, W)
+    Required keys: ``views``, ``geometry``. The result holds ``inputs``, a list of V (3, H, W)
     uint8 BGR tensors, and ``data_samples``, a ``SegDataSample`` whose metainfo has ``geometry`` and
     those of ``meta_keys`` that are there.
 

@@ -1,0 +1,102 @@
+"""What all heads of this package share: they learn clusters from aligned views, without labels."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import Tensor
+
+from ..clustering import UNMATCHED
+
+Maps = Sequence[Tensor]
+
+
+class ViewHead(BaseDecodeHead):
+    """A head that learns K clusters from pixel-aligned views of images.
+
+    Its buffer ``cluster_to_class`` (S, K) holds the class of each cluster in each of its S sets of
+    clusters, -1 where unknown.
+
+    Args:
+        num_clusters (int): K, at least 2.
+        in_channels (int): D, channels of the feature map.
+        in_index (int): which of the decoder's maps is used.
+        num_views (int): V, views that the head learns from.
+        num_sets (int): S, sets of clusters, each of which can predict.
+        predict_views (Sequence[int]): sets that predict, from 0; the first one makes
+            ``pred_sem_seg`` and names, the others are only scored.
+        align_corners (bool): as in mmseg, for the upsampling of logits.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    #: Whether :class:`KMeansCentroidHook` clusters for this head before every epoch.
+    needs_centroids = False
+
+    def __init__(
+        self,
+        num_clusters: int,
+        in_channels: int,
+        in_index: int,
+        num_views: int,
+        num_sets: int,
+        predict_views: Sequence[int],
+        align_corners: bool,
+    ) -> None:
+        if num_clusters < 2:
+            raise ValueError(f'num_clusters must be at least 2, but got {num_clusters}.')
+        if not predict_views or not set(predict_views) <= set(range(num_sets)):
+            raise ValueError(
+                f'predict_views must name some of the views 0 to {num_sets - 1}, but got '
+                f'{tuple(predict_views)}.'
+            )
+        super().__init__(
+            in_channels,
+            in_channels,
+            num_classes=num_clusters,  # mmseg's word for the number of output channels
+            out_channels=num_clusters,
+            dropout_ratio=0,
+            # Not used; stated so that mmseg does not warn of its own default.
+            loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            in_index=in_index,
+            align_corners=align_corners,
+            init_cfg=None,
+        )
+        self.num_clusters = num_clusters
+        self.num_views = num_views
+        self.predict_views = tuple(predict_views)
+        self.out_channels = num_clusters * len(self.predict_views)
+        self.register_buffer('cluster_to_class', torch.full((num_sets, num_clusters), UNMATCHED))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the head can predict."""
+        return True
+
+    def embed(self, inputs: Maps) -> Tensor:
+        """Unit-length features.
+
+        Args:
+            inputs (Sequence[Tensor]): maps of the decoder.
+
+        Returns:
+            Tensor: (N, D, H, W) float32, also under automatic mixed precision.
+        """
+        return F.normalize(self._transform_inputs(inputs).float(), dim=1)
+
+    def loss_by_views(
+        self, views: Sequence[Maps], frozen_views: Sequence[Maps] | None = None
+    ) -> dict[str, Tensor]:
+        """Losses of a batch of pixel-aligned views.
+
+        Args:
+            views (Sequence[Sequence[Tensor]]): the decoder's maps of each view, at least V.
+            frozen_views (Sequence[Sequence[Tensor]], optional): the same of the epoch-start
+                encoder, for heads that need centroids.
+
+        Returns:
+            dict[str, Tensor]: scalars by name.
+        """
+        raise NotImplementedError
