@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,31 +44,40 @@ def released_shapes(depth: int, dim: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+@cache  # drawing them takes longer than what most tests do with them
+def released_tensors(depth: int, dim: int, num_clusters: int) -> dict[str, torch.Tensor]:
+    """Draw the encoder and both sets of centroids; statistics of norms are far from defaults."""
+    generator = torch.Generator().manual_seed(depth)
+    shapes = {name: torch.Size(shape) for name, shape in released_shapes(depth, dim).items()}
+    tensors = {}
+    for name, shape in shapes.items():
+        if name.endswith('num_batches_tracked'):
+            tensors[name] = torch.tensor(1234)
+        elif name.endswith(('running_var', 'weight')) and len(shape) == 1:
+            tensors[name] = 0.5 + torch.rand(shape, generator=generator)
+        else:
+            scale = shape[1:].numel() ** -0.5 if len(shape) > 1 else 0.3
+            tensors[name] = scale * torch.randn(shape, generator=generator)
+    for view in (1, 2):
+        shape = torch.Size((num_clusters, dim, 1, 1))
+        tensors[f'centroids{view}'] = 0.2 * torch.randn(shape, generator=generator)
+    return tensors
+
+
 @pytest.fixture
 def make_released() -> Callable[..., dict]:
-    """Make a released checkpoint in memory; statistics of norms are far from their defaults."""
-
-    def draw(name: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-        if name.endswith('num_batches_tracked'):
-            return torch.tensor(1234)
-        if name.endswith(('running_var', 'weight')) and len(shape) == 1:
-            return 0.5 + torch.rand(shape, generator=generator)
-        values = torch.randn(shape, generator=generator)
-        return values / shape[1:].numel() ** 0.5 if len(shape) > 1 else 0.3 * values
+    """Make a released checkpoint in memory. Its tensors are shared and not to be changed."""
 
     def make(depth: int = 18, dim: int = 128, num_clusters: int = 27) -> dict:
-        generator = torch.Generator().manual_seed(depth)
-        state = {
-            f'module.{name}': draw(name, torch.Size(shape), generator)
-            for name, shape in released_shapes(depth, dim).items()
-        }
+        state = dict(released_tensors(depth, dim, num_clusters))
         classifiers = {
             f'classifier{view}_state_dict': {
-                'module.weight': 0.2 * torch.randn(num_clusters, dim, 1, 1, generator=generator),
+                'module.weight': state.pop(f'centroids{view}'),
                 'module.bias': torch.zeros(num_clusters),
             }
             for view in (1, 2)
         }
+        state = {f'module.{name}': value for name, value in state.items()}
         args = argparse.Namespace(arch=f'resnet{depth}', lr=1e-4, equiv=True, restart_path=None)
         optimizer = {'state': {}, 'param_groups': [{'lr': 1e-4, 'params': [0]}]}
         return dict(epoch=10, args=args, state_dict=state, **classifiers, optimizer=optimizer)

@@ -74,10 +74,6 @@ def released_features(state: dict, images: torch.Tensor) -> torch.Tensor:
     return total / total.norm(dim=1, keepdim=True)
 
 
-def printed_command(out: str) -> list[str]:
-    return shlex.split(out.splitlines()[-1])
-
-
 @pytest.mark.parametrize(
     ('depth', 'dim', 'num_clusters', 'size'),
     [
@@ -99,7 +95,7 @@ def test_converted_model_is_the_released_network(
     assert f'ResNet-{depth}, D = {dim}, K = {num_clusters}, epoch 10' in out
     assert [path.name for path in dst.parent.iterdir()] == ['converted.pth']
 
-    words = printed_command(out)
+    words = shlex.split(out.splitlines()[-1])
     assert words[:4] == ['python', 'tools/test.py', 'configs/picie_fpn_r18_cocostuff.py', str(dst)]
     assert len(words) == {18: 4, 34: 6, 50: 10}[depth]
     config = Config.fromfile(ROOT / words[2])
@@ -259,7 +255,7 @@ def test_a_config_that_is_not_there_is_not_named_as_ready(
     out = capsys.readouterr().out
     assert ('There is no configs/none.py' in out) == cityscapes
     config = 'CONFIG' if cityscapes else 'configs/picie_fpn_r18_cocostuff.py'
-    assert printed_command(out)[2] == config
+    assert shlex.split(out.splitlines()[-1])[2] == config
 
 
 @pytest.mark.slow
