@@ -1,7 +1,7 @@
 """Checkpoints in the released layout, with random weights."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -86,16 +86,23 @@ def make_released() -> Callable[..., dict]:
 
 
 @pytest.fixture
-def released_file(make_released: Callable[..., dict], tmp_path: Path) -> Callable[..., Path]:
-    """Write a released checkpoint; `change` may spoil it before."""
+def released_file(make_released: Callable[..., dict], tmp_path: Path) -> Iterator[Callable]:
+    """Write a released checkpoint; `change` may spoil it before, `blank` makes the file tiny."""
+    path = tmp_path / 'src' / 'released.pth.tar'
 
-    def write(change: Callable[[dict], None] | None = None, **kwargs: int) -> Path:
+    def write(
+        change: Callable[[dict], None] | None = None, blank: bool = False, **kwargs: int
+    ) -> Path:
         checkpoint = make_released(**kwargs)
+        if blank:  # every tensor is a single stored zero, seen as one of full shape
+            state = checkpoint['state_dict']
+            state.update({name: x.new_zeros(()).expand(x.shape) for name, x in state.items()})
         if change:
             change(checkpoint)
-        path = tmp_path / 'src' / 'released.pth.tar'
         path.parent.mkdir(exist_ok=True)
         torch.save(checkpoint, path)
         return path
 
-    return write
+    yield write
+    for file in [path, *tmp_path.rglob('*.pth')]:  # pytest keeps the folders of a few runs
+        file.unlink(missing_ok=True)

@@ -220,7 +220,7 @@ BN = 'module.backbone.layer2.0.bn1'
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(released_file, tmp_path, capsys, change, message):
-    src, dst = released_file(change), tmp_path / 'out' / 'dst.pth'
+    src, dst = released_file(change, blank=True), tmp_path / 'out' / 'dst.pth'
     with pytest.raises(SystemExit) as stop:
         picie2mmseg.main([str(src), str(dst)])
     assert stop.value.code == 2
@@ -229,7 +229,7 @@ def test_what_does_not_fit_is_refused_by_name(released_file, tmp_path, capsys, c
 
 
 def test_existing_files_are_kept_unless_forced_and_the_source_always(released_file, tmp_path):
-    src, dst = released_file(), tmp_path / 'dst.pth'
+    src, dst = released_file(blank=True), tmp_path / 'dst.pth'
     dst.write_text('mine')
     before = src.read_bytes()
     with pytest.raises(FileExistsError, match='exists; give another name, or --force'):
@@ -250,7 +250,7 @@ def test_a_config_that_is_not_there_is_not_named_as_ready(
     released_file, tmp_path, capsys, monkeypatch, cityscapes
 ):
     monkeypatch.setitem(picie2mmseg.CONFIGS, True, 'configs/none.py')
-    src = released_file(lambda c: setattr(c['args'], 'cityscapes', cityscapes))
+    src = released_file(lambda c: setattr(c['args'], 'cityscapes', cityscapes), blank=True)
     picie2mmseg.main([str(src), str(tmp_path / 'dst.pth')])
     out = capsys.readouterr().out
     assert ('There is no configs/none.py' in out) == cityscapes
