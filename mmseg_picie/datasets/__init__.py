@@ -4,18 +4,29 @@ from .base import KeyedSegDataset
 from .camvid import CamVidDataset
 from .cocostuff27 import COCOStuff27Dataset
 from .image_folder import ImageFolderDataset
+from .imagenet_s50 import ImageNetS50Dataset
+from .potsdam3 import Potsdam3Dataset
 from .sampler import EpochKeySampler, SampleKey
 from .synthetic_scenes import SyntheticScenesDataset
-from .transforms import PackPairedViews, PairedViews, RemapLabels, ResizeCenterCrop
+from .transforms import (
+    LoadRGAnnotations,
+    PackPairedViews,
+    PairedViews,
+    RemapLabels,
+    ResizeCenterCrop,
+)
 
 __all__ = [
     'COCOStuff27Dataset',
     'CamVidDataset',
     'EpochKeySampler',
     'ImageFolderDataset',
+    'ImageNetS50Dataset',
     'KeyedSegDataset',
+    'LoadRGAnnotations',
     'PackPairedViews',
     'PairedViews',
+    'Potsdam3Dataset',
     'RemapLabels',
     'ResizeCenterCrop',
     'SampleKey',

@@ -34,7 +34,8 @@ class KeyedSegDataset(BaseSegDataset):
     missing label map. Images may have any usual suffix and lie in nested folders. Without
     ``data_prefix.seg_map_path`` the data set is unlabelled.
 
-    Subclasses may state :attr:`RAW_LABELS`, the class of each label value on disk.
+    Subclasses may state :attr:`RAW_LABELS`, the class of each label value on disk, and
+    :attr:`LABEL_CHANNELS` of their label maps.
 
     Args:
         ann_file (str): text file with one image name a line; all images of the folder if empty.
@@ -63,6 +64,9 @@ class KeyedSegDataset(BaseSegDataset):
 
     #: Class of each label value on disk; values from its length on are invalid, except 255.
     RAW_LABELS: Sequence[int] | None = None
+
+    #: Channels of the label maps on disk: 1, or 3 where :class:`LoadRGAnnotations` reads them.
+    LABEL_CHANNELS = 1
 
     def __init__(
         self,
@@ -146,7 +150,7 @@ class KeyedSegDataset(BaseSegDataset):
         if not names:
             raise ValueError(f'image list {self.ann_file} is empty; it needs one name a line.')
         suffix = self.img_suffix or ''
-        return [name if name.endswith(suffix) else name + suffix for name in names]
+        return [name if name.lower().endswith(suffix.lower()) else name + suffix for name in names]
 
     def _stem(self, name: str) -> str:
         """What an image and its label map have in common in their names."""
@@ -162,7 +166,7 @@ class KeyedSegDataset(BaseSegDataset):
                     f'label map {info["seg_map_path"]} of image {info["img_path"]} does not exist; '
                     'check data_prefix.seg_map_path and seg_map_suffix of the dataset.'
                 )
-        check_label_maps(info['seg_map_path'] for info in labelled)
+        check_label_maps((info['seg_map_path'] for info in labelled), self.LABEL_CHANNELS)
 
     def _make_label_lut(self) -> NDArray[np.int16]:
         """Class of each label value: (256,), :data:`INVALID_LABEL` where there is none."""

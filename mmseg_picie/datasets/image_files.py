@@ -18,8 +18,16 @@ _SIGNATURES = {
     '.png': (b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'),
 }
 
-# Pillow's modes of one channel of at most 8 bits: two levels, grey levels, indices of a palette.
-_LABEL_MODES = ('1', 'L', 'P')
+# Pillow's modes by channels of at most 8 bits. One: two levels, grey levels, indices of a palette.
+_LABEL_MODES = {1: ('1', 'L', 'P'), 3: ('RGB',)}
+_LABEL_FORMATS = {
+    1: 'one channel of 8 bits',
+    3: 'three channels of 8 bits (red + 256 green, no blue)',
+}
+_LABEL_FIXES = {
+    1: 'convert it to class ids from 0 to 254, and 255 for pixels without a class.',
+    3: 'take it from the benchmark as it was published.',
+}
 
 
 def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[str]:
@@ -86,13 +94,14 @@ def check_images(paths: Iterable[str | Path]) -> None:
             decode_image(path)
 
 
-def check_label_maps(paths: Iterable[str | Path]) -> None:
-    """Refuse what :func:`check_images` refuses, and images of more than one 8-bit channel.
+def check_label_maps(paths: Iterable[str | Path], channels: int = 1) -> None:
+    """Refuse what :func:`check_images` refuses, and images of other channels than stated.
 
     mmseg keeps the lowest 8 bits of a label, so wider ones would turn into other classes.
 
     Args:
         paths (Iterable[str or Path]): files to check.
+        channels (int): 1, or 3 for ids as red + 256 green; each of 8 bits.
 
     Raises:
         FileNotFoundError: If one does not exist; the message names it.
@@ -102,10 +111,10 @@ def check_label_maps(paths: Iterable[str | Path]) -> None:
         check_images([path])
         with Image.open(path) as image:
             mode = image.mode
-        if mode not in _LABEL_MODES:
+        if mode not in _LABEL_MODES[channels]:
             raise ValueError(
-                f'label map {path} must have one channel of 8 bits, but its mode is {mode!r}; '
-                'convert it to class ids from 0 to 254, and 255 for pixels without a class.'
+                f'label map {path} must have {_LABEL_FORMATS[channels]}, but its mode is {mode!r}; '
+                + _LABEL_FIXES[channels]
             )
 
 

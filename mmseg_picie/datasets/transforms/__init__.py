@@ -2,5 +2,13 @@
 
 from .evaluation import RemapLabels, ResizeCenterCrop
 from .paired_views import PackPairedViews, PairedViews
+from .rg_labels import LoadRGAnnotations, decode_rg
 
-__all__ = ['PackPairedViews', 'PairedViews', 'RemapLabels', 'ResizeCenterCrop']
+__all__ = [
+    'LoadRGAnnotations',
+    'PackPairedViews',
+    'PairedViews',
+    'RemapLabels',
+    'ResizeCenterCrop',
+    'decode_rg',
+]

@@ -37,7 +37,7 @@ class RemapLabels(BaseTransform):
                 f'label map {results["seg_map_path"]} must have one channel, but its shape is '
                 f'{raw.shape}; convert it to class ids.'
             )
-        labels = results['label_lut'][raw]
+        labels = _look_up(results['label_lut'], raw)
         if labels.min(initial=0) < 0:
             allowed = np.flatnonzero(results['label_lut'] >= 0)
             raise ValueError(
@@ -87,6 +87,14 @@ class ResizeCenterCrop(BaseTransform):
             results['img'] = resize(image, cover_size(image.shape[:2], self.size))
         results['img_shape'] = results['pad_shape'] = results['img'].shape[:2]
         return results
+
+
+def _look_up(table: np.ndarray, raw: np.ndarray) -> np.ndarray:
+    """Entries of a table; -1 for values outside it, however wide the label map's numbers are."""
+    if raw.dtype == np.uint8:  # the usual case, always inside
+        return table[raw]
+    inside = (raw >= 0) & (raw < len(table))
+    return np.where(inside, table[np.where(inside, raw, 0)], -1)
 
 
 def _describe(values: np.ndarray) -> str:
