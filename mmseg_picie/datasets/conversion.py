@@ -1,0 +1,105 @@
+"""What converters of data sets share: an output that is whole or not there, lists, counts."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_IMAGE_ENDINGS = ('.jpeg', '.jpg', '.png')
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Make a folder as a whole: what is written goes into place at the end, or not at all.
+
+    Args:
+        out (Path): folder to make; it must not exist, or be empty.
+
+    Yields:
+        Path: folder of another name to write to, which does not exist yet.
+
+    Raises:
+        FileExistsError: If ``out`` has something in it.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f'OUT must be new or an empty folder, got {out}; remove it first')
+    missing = [folder for folder in out.parents if not folder.exists()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f'.{out.name}.partial-{os.getpid()}')
+    try:
+        yield partial
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):  # something else was put there
+            for folder in missing:
+                folder.rmdir()
+        raise
+
+
+def warn_of_counts(
+    logger: logging.Logger, counts: Mapping[str, int], published: Mapping[str, int]
+) -> None:
+    """Warn of splits that are not as large as the published ones.
+
+    Args:
+        logger (Logger): of the converter.
+        counts (Mapping[str, int]): split -> number of images.
+        published (Mapping[str, int]): the same, as published.
+    """
+    for split, count in counts.items():
+        if count != published[split]:
+            logger.warning(
+                '%s has %d images, the published split has %d', split, count, published[split]
+            )
+
+
+def read_names(path: Path) -> list[str]:
+    """Read a list of images.
+
+    Args:
+        path (Path): text file with one name a line, with or without folders and suffix.
+
+    Returns:
+        list[str]: names without folders and suffix, in order.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    lines = [line.strip() for line in path.read_text('utf-8').split('\n')]
+    names = [Path(line) for line in lines if line]
+    if not names:
+        raise ValueError(f'{path} must hold one image name a line, and it is empty; fill the list')
+    return [name.stem if name.suffix.lower() in _IMAGE_ENDINGS else name.name for name in names]
+
+
+def read_pixels(path: Path) -> NDArray:
+    """Read an image file to its end.
+
+    Args:
+        path (Path): image file.
+
+    Returns:
+        NDArray: (H, W) or (H, W, channels) as stored.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it cannot be read; the message names it.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image)
+    except FileNotFoundError:
+        raise
+    # Pillow reports broken files by errors of many types, some of them of several lines.
+    except Exception as error:
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        raise ValueError(f'{path} cannot be read ({reason}); unpack it again') from error

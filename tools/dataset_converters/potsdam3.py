@@ -1,0 +1,318 @@
+"""Cut the ISPRS Potsdam scenes into the tiles that this project's config reads.
+
+    python tools/dataset_converters/potsdam3.py SRC OUT [options]
+
+SRC holds, in any folders, the scenes of the public benchmark (6000 x 6000 pixels):
+
+    top_potsdam_R_C_RGB.tif      or top_potsdam_R_C_RGBIR.tif, whose first three channels count
+    top_potsdam_R_C_label.tif    colour-coded, with boundaries
+
+The 24 scenes that the benchmark labels for training are used; others are passed over. OUT becomes:
+
+    OUT/images/{train,test}/R_C_ROW_COLUMN.png
+    OUT/annotations/{train,test}/R_C_ROW_COLUMN.png    ids 0-5: road, building, low vegetation,
+                                                       tree, car, clutter
+
+A scene at half its resolution gives 15 x 15 tiles of 200 x 200, 5,400 in all. Of these, 855 drawn
+from a fixed seed are for testing, or those named by --test-list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from mmseg_picie.datasets.conversion import new_folder, read_names, read_pixels, warn_of_counts
+from mmseg_picie.datasets.potsdam3 import PUBLISHED_COUNTS, decode_colours
+
+#: Row -> columns of the scenes that are labelled for training.
+LABELLED = {
+    2: range(10, 13),
+    3: range(10, 13),
+    4: range(10, 13),
+    5: range(10, 13),
+    6: range(7, 13),
+    7: range(7, 13),
+}
+SCENES = tuple(f'{row}_{column}' for row, columns in LABELLED.items() for column in columns)
+SPLIT_SEED = 0
+
+logger = logging.getLogger('potsdam3')
+
+
+class Options(NamedTuple):
+    """How scenes are cut.
+
+    Attributes:
+        factor: Size of a resized scene relative to the file.
+        tile: Side of a tile in pixels of the resized scene.
+        tolerance: Largest difference, per channel, of a label's colour from its class's.
+    """
+
+    factor: float = 0.5
+    tile: int = 200
+    tolerance: int = 0
+
+
+class Scene(NamedTuple):
+    """One scene.
+
+    Attributes:
+        name: Row and column, such as 2_10.
+        image: Its image file.
+        label: Its label file.
+    """
+
+    name: str
+    image: Path
+    label: Path
+
+
+DEFAULTS = Options()
+
+
+def convert(
+    src: str | Path,
+    out: str | Path,
+    options: Options = DEFAULTS,
+    test_list: str | Path | None = None,
+) -> dict[str, int]:
+    """Cut all scenes; on any error `out` is left as it was.
+
+    Args:
+        src: Folder of the scenes.
+        out: Folder to make. It must not exist, or be empty.
+        options: How scenes are cut.
+        test_list: Text file with the name of one test tile a line, with or without `.png`; None
+            draws them from a fixed seed.
+
+    Returns:
+        Split -> number of tiles.
+
+    Raises:
+        FileNotFoundError: A folder, or the image or label of a scene, is missing.
+        FileExistsError: `out` has something in it.
+        ValueError: A file cannot be read or has another size, kind or colour than it must have, a
+            scene is there twice, or the list names a tile that is not there.
+    """
+    src, out = Path(src), Path(out)
+    with new_folder(out) as partial:
+        scenes = list_scenes(src)
+        tiles = [
+            tile_name(scene, row, column)
+            for scene in scenes
+            for row, column in np.ndindex(*scene_grid(scene, options))
+        ]
+        test = draw_test_tiles(tiles) if test_list is None else set(read_names(Path(test_list)))
+        unknown = sorted(test - set(tiles))
+        if unknown:
+            raise ValueError(
+                f'{test_list} must name tiles, one a line, such as {tiles[0]}, got {unknown[0]}; '
+                'correct the list'
+            )
+        counts = {'train': len(tiles) - len(test), 'test': len(test)}
+        warn_of_counts(logger, counts, PUBLISHED_COUNTS)
+        for scene in track(scenes, description='Cutting'):
+            convert_scene(scene, partial, options, test)
+    return counts
+
+
+def list_scenes(src: Path) -> list[Scene]:
+    """List the labelled scenes.
+
+    Args:
+        src: Folder to search, through all levels.
+
+    Returns:
+        Scenes in the order of :data:`SCENES`.
+    """
+    if not src.is_dir():
+        raise FileNotFoundError(f'SRC must be a folder of scenes, and {src} is missing')
+    found: dict[tuple[str, str], Path] = {}
+    pattern = re.compile(r'top_potsdam_0?(\d+)_(\d+)_(RGB|RGBIR|label)\.tiff?', re.IGNORECASE)
+    for path in sorted(src.rglob('*')):
+        match = pattern.fullmatch(path.name)
+        if match is None:
+            continue
+        key = (f'{match[1]}_{match[2]}', match[3].lower())
+        if key in found and key[0] in SCENES:
+            raise ValueError(f'{found[key]} and {path} are the same scene; keep one of them in SRC')
+        found[key] = path
+    scenes = []
+    for name in SCENES:
+        image = found.get((name, 'rgb')) or found.get((name, 'rgbir'))
+        label = found.get((name, 'label'))
+        if image is not None and label is not None:
+            scenes.append(Scene(name, image, label))
+        elif image is not None:
+            raise FileNotFoundError(
+                f'scene {image} has no top_potsdam_{name}_label.tif below {src}; unpack the labels '
+                'there, too'
+            )
+        elif label is not None:
+            raise FileNotFoundError(
+                f'label {label} has no top_potsdam_{name}_RGB.tif (or _RGBIR.tif) below {src}; '
+                'unpack the images there, too'
+            )
+    if not scenes:
+        raise FileNotFoundError(
+            f'{src} must hold scenes such as top_potsdam_2_10_RGB.tif with '
+            'top_potsdam_2_10_label.tif, and has none; unpack the archives there'
+        )
+    return scenes
+
+
+def scene_grid(scene: Scene, options: Options) -> tuple[int, int]:
+    """Count the tiles of a scene, from the sizes in the files' headers.
+
+    Args:
+        scene: The scene.
+        options: How it is cut.
+
+    Returns:
+        Rows and columns of tiles.
+    """
+    width, height = read_size(scene.image)
+    label_size = read_size(scene.label)
+    if label_size != (width, height):
+        raise ValueError(
+            f'{scene.label} must be as large as its image, {width} x {height}, got '
+            f'{label_size[0]} x {label_size[1]}; take both from the same release'
+        )
+    size = resized((width, height), options.factor)
+    if min(size) < options.tile or size[0] % options.tile or size[1] % options.tile:
+        raise ValueError(
+            f'{scene.image} of {width} x {height} becomes {size[0]} x {size[1]} by the factor '
+            f'{options.factor}, which is no whole number of tiles of {options.tile}; take the '
+            'scenes of 6000 x 6000, or set --factor and --tile to fit'
+        )
+    return size[1] // options.tile, size[0] // options.tile
+
+
+def resized(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Scale (width, height) and round."""
+    return round(size[0] * factor), round(size[1] * factor)
+
+
+def tile_name(scene: Scene, row: int, column: int) -> str:
+    """Name a tile, without suffix."""
+    return f'{scene.name}_{row:02d}_{column:02d}'
+
+
+def draw_test_tiles(tiles: Sequence[str]) -> set[str]:
+    """Draw the published share of tiles; the same ones every time.
+
+    Args:
+        tiles: Names of all tiles.
+
+    Returns:
+        Names of those for testing.
+    """
+    share = PUBLISHED_COUNTS['test'] / sum(PUBLISHED_COUNTS.values())
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(tiles))
+    return {tiles[index] for index in order[: round(share * len(tiles))]}
+
+
+def convert_scene(scene: Scene, out: Path, options: Options, test: set[str]) -> None:
+    """Cut one scene into tiles and write them.
+
+    Args:
+        scene: The scene.
+        out: Folder to write under; made where needed.
+        options: How it is cut.
+        test: Names of the tiles for testing.
+    """
+    image = Image.fromarray(read_colours(scene.image))
+    ids = decode_colours(read_colours(scene.label), str(scene.label), options.tolerance)
+    label = Image.fromarray(ids)
+    size = resized(image.size, options.factor)
+    # Box: the average over the area that a new pixel covers. Ids must not be mixed.
+    image = image.resize(size, Image.Resampling.BOX)
+    label = label.resize(size, Image.Resampling.NEAREST)
+    for row, column in np.ndindex(size[1] // options.tile, size[0] // options.tile):
+        name = tile_name(scene, row, column)
+        split = 'test' if name in test else 'train'
+        left, top = column * options.tile, row * options.tile
+        box = (left, top, left + options.tile, top + options.tile)
+        for folder, whole in (('images', image), ('annotations', label)):
+            path = out / folder / split / f'{name}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            whole.crop(box).save(path)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Read width and height from a file's header."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error}); unpack it again') from error
+
+
+def read_colours(path: Path) -> np.ndarray:
+    """Read an image file to its end.
+
+    Args:
+        path: Image file of three 8-bit channels or more.
+
+    Returns:
+        Array (H, W, 3), uint8, the first three channels.
+    """
+    pixels = read_pixels(path)
+    if pixels.ndim != 3 or pixels.shape[2] < 3 or pixels.dtype != np.uint8:
+        raise ValueError(
+            f'{path} must have three channels of 8 bits or more of them, got {pixels.dtype} of '
+            f'shape {pixels.shape}; take the file of the public release'
+        )
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert as the command line says.
+
+    Args:
+        argv: Words of the command line; None takes those of this process.
+    """
+    parser = argparse.ArgumentParser(description='Cut the ISPRS Potsdam scenes into tiles.')
+    parser.add_argument('src', metavar='SRC', help='folder with the scenes and their labels')
+    parser.add_argument('out', metavar='OUT', help='folder to make, such as data/potsdam3')
+    parser.add_argument(
+        '--factor', type=float, default=DEFAULTS.factor, help='scale of the scenes (default: 0.5)'
+    )
+    parser.add_argument(
+        '--tile', type=int, default=DEFAULTS.tile, help='side of a tile in pixels (default: 200)'
+    )
+    parser.add_argument(
+        '--tolerance',
+        type=int,
+        default=DEFAULTS.tolerance,
+        help="largest difference of a label's colour from its class's, per channel (default: 0)",
+    )
+    parser.add_argument('--test-list', metavar='FILE', help='names of the test tiles, one a line')
+    args = parser.parse_args(argv)
+    for name, valid, rule in (
+        ('factor', 0 < args.factor <= 1, 'in (0, 1]'),
+        ('tile', args.tile > 0, 'positive'),
+        ('tolerance', 0 <= args.tolerance <= 127, 'from 0 to 127'),
+    ):
+        if not valid:
+            parser.error(f'argument --{name}: must be {rule}, but got {getattr(args, name)}')
+    logging.basicConfig(format='%(levelname)s: %(message)s')
+    options = Options(args.factor, args.tile, args.tolerance)
+    try:
+        counts = convert(args.src, args.out, options, args.test_list)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(f'{args.out}: ' + ', '.join(f'{count} {split}' for split, count in counts.items()))
+
+
+if __name__ == '__main__':
+    main()
