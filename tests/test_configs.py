@@ -14,6 +14,7 @@ from PIL import Image
 from mmseg_picie.datasets.synthetic_scenes import draw_scene
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
+SUBMISSION = CONFIGS / 'picie_fpn_r50_imagenet-s50_submission.py'
 
 
 def write(path: Path, array: np.ndarray) -> None:
@@ -45,6 +46,30 @@ def make_cocostuff(root: Path) -> None:
         (root / 'lists' / f'{split}.txt').write_text('\n'.join(names) + '\n')
 
 
+def make_imagenet_s50(root: Path) -> None:
+    """SPLIT/SYNSET/*.JPEG, test/*.JPEG, and label maps of ids 0-50 and 1000 as red + 256 green."""
+    raw = np.array([0, 1, 2, 7, 13, 28, 37, 50, 1000])
+    for index, synset in enumerate(('n01443537', 'n12998815') * 3):
+        image, labels = draw_scene(10, index, 60 + 10 * index, 80)
+        ids = raw[labels]
+        pixels = np.stack([ids % 256, ids // 256, 0 * ids], axis=-1).astype(np.uint8)
+        name = f'{synset}/ILSVRC2012_val_{index:08d}'
+        write(root / 'train' / synset / f'{synset}_{index}.JPEG', image)
+        write(root / 'validation' / f'{name}.JPEG', image)
+        write(root / 'validation-segmentation' / f'{name}.png', pixels)
+        write(root / 'test' / f'ILSVRC2012_val_{index + 10:08d}.JPEG', image)
+
+
+def make_potsdam3(root: Path) -> None:
+    """images/SPLIT/*.png and annotations/SPLIT/*.png with ids 0-5."""
+    for split in ('train', 'test'):
+        for index in range(6):
+            image, labels = draw_scene(11, index, 80, 80)
+            write(root / 'images' / split / f'2_10_00_{index:02d}.png', image)
+            ids = (labels % 6).astype(np.uint8)
+            write(root / 'annotations' / split / f'2_10_00_{index:02d}.png', ids)
+
+
 def make_folder(root: Path) -> None:
     """Images of several kinds, without annotations."""
     for index in range(6):
@@ -60,6 +85,8 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     'CamVidDataset': make_camvid,
     'COCOStuff27Dataset': make_cocostuff,
     'ImageFolderDataset': make_folder,
+    'ImageNetS50Dataset': make_imagenet_s50,
+    'Potsdam3Dataset': make_potsdam3,
     'SyntheticScenesDataset': make_nothing,
 }
 
@@ -111,11 +138,12 @@ def save_encoder(config: Config, path: Path) -> str:
 
 
 def configs_of(*kinds: str) -> list[Path]:
-    """Configs whose names start so; without arguments all but the linear probes."""
+    """Configs whose names start so; without arguments those that train with views."""
     paths = sorted(CONFIGS.glob('*.py'))
     if kinds:
         return [path for path in paths if path.name.startswith(kinds)]
-    return [path for path in paths if not path.name.startswith('linear-probe')]
+    others = {SUBMISSION, *configs_of('linear-probe')}
+    return [path for path in paths if path not in others]
 
 
 @pytest.mark.parametrize('path', configs_of(), ids=lambda path: path.stem)
@@ -140,10 +168,32 @@ def test_linear_probe_learns_its_classifier_alone(path, tmp_path):
     assert 0 <= runner.val()['mIoU'] <= 100
 
 
+def test_submission_config_writes_the_classes_of_every_test_image_at_its_size(tmp_path):
+    config = Config.fromfile(SUBMISSION)
+    make_imagenet_s50(tmp_path / 'data')
+    shrink(config, tmp_path / 'data')
+    config.test_dataloader.batch_size = 1
+    config.test_evaluator.update(root=str(tmp_path / 'data'), output_dir=str(tmp_path / 'out'))
+    config.work_dir = str(tmp_path / 'work')
+    config.experiment_name = config.visualizer.name = SUBMISSION.stem
+    runner = Runner.from_cfg(config)
+    head = runner.model.decode_head
+    head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
+    head.cluster_to_class[:] = torch.arange(51).flip(0)
+    assert runner.test() == dict(images_written=6)
+    for image in (tmp_path / 'data' / 'test').iterdir():
+        written = np.asarray(Image.open(tmp_path / 'out' / 'test' / f'{image.stem}.png'))
+        assert written.shape == (Image.open(image).height, 80, 3)
+        assert written[..., 0].max() <= 50
+        assert not written[..., 1:].any()
+    assert len(list((tmp_path / 'out').rglob('*.*'))) == 6
+
+
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('*.py')), ids=lambda path: path.stem)
 def test_config_says_how_it_is_run(path):
     header = path.read_text().split('"""')[1]
-    assert f'python tools/train.py configs/{path.name}' in header
+    tool = 'test' if path == SUBMISSION else 'train'
+    assert f'python tools/{tool}.py configs/{path.name}' in header
     assert 'http' not in path.read_text()
 
 

@@ -19,11 +19,13 @@ FOLDER = dict(type='ImageFolderDataset')  # its data_root is filled in
 CASES = [
     (TRANSFORMS, dict(type='PairedViews'), 'view_sise'),
     (TRANSFORMS, dict(type='PackPairedViews'), 'meta_key'),
+    (TRANSFORMS, dict(type='LoadRGAnnotations'), 'ignore_label'),
     (MODELS, HEAD, 'num_cluster'),
     (MODELS, NECK, 'out_channel'),
     (MODELS, dict(type='PairedViewDataPreProcessor'), 'bgr2rgb'),
     (MODELS, dict(type='PiCIE', backbone=BACKBONE, neck=NECK, decode_head=HEAD), 'decoder_head'),
     (METRICS, dict(type='HungarianIoUMetric'), 'ignore_idx'),
+    (METRICS, dict(type='ImageNetSSubmission', root='a', output_dir='b'), 'out_dir'),
     (HOOKS, dict(type='KMeansCentroidHook'), 'num_iter'),
     (DATA_SAMPLERS, dict(type='EpochKeySampler', seed=0), 'shufle'),
     (DATASETS, FOLDER, 'img_sufix'),

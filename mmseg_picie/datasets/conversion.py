@@ -94,9 +94,55 @@ def read_pixels(path: Path) -> NDArray:
         FileNotFoundError: If it does not exist.
         ValueError: If it cannot be read; the message names it.
     """
+    with _open(path) as image:
+        return np.asarray(image)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read an image file of three 8-bit channels or more.
+
+    Args:
+        path (Path): image file.
+
+    Returns:
+        NDArray: (H, W, 3) uint8, the first three channels.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it cannot be read or has other channels; the message names it.
+    """
+    pixels = read_pixels(path)
+    if pixels.ndim != 3 or pixels.shape[2] < 3 or pixels.dtype != np.uint8:
+        raise ValueError(
+            f'{path} must have three channels of 8 bits or more of them, got {pixels.dtype} of '
+            f'shape {pixels.shape}; take the file of the public release'
+        )
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Read the size of an image from its file's header.
+
+    Args:
+        path (Path): image file.
+
+    Returns:
+        tuple[int, int]: (width, height) in pixels.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it cannot be read; the message names it.
+    """
+    with _open(path) as image:
+        return image.size
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; what goes wrong then or later names it in one sentence."""
     try:
         with Image.open(path) as image:
-            return np.asarray(image)
+            yield image
     except FileNotFoundError:
         raise
     # Pillow reports broken files by errors of many types, some of them of several lines.

@@ -41,7 +41,8 @@ def decode_colours(image: NDArray[np.uint8], path: str, tolerance: int = 0) -> N
     for index, colour in enumerate(SIX_CLASSES.values()):
         table[sum((channel > 0) << bit for bit, channel in enumerate(colour))] = index
     high = image >= 255 - tolerance
-    ids = table[high[..., 0] + 2 * high[..., 1] + 4 * high[..., 2]]
+    red, green, blue = np.moveaxis(high.view(np.uint8), -1, 0)  # bytes, as scenes are large
+    ids = table[red + 2 * green + 4 * blue]
     wrong = (ids == _UNKNOWN) | ~(high | (image <= tolerance)).all(-1)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]

@@ -37,7 +37,8 @@ def to_rg_image(ids: NDArray) -> NDArray[np.uint8]:
             f'ids must be from 0 to {MAX_ID}, but got {ids.min()} to {ids.max()}; two channels of '
             '8 bits hold no others.'
         )
-    return np.stack([ids % 256, ids // 256, np.zeros_like(ids)], axis=-1).astype(np.uint8)
+    high, low = np.divmod(ids.astype(np.int64), 256)
+    return np.stack([low, high, np.zeros_like(low)], axis=-1).astype(np.uint8)
 
 
 @METRICS.register_module()

@@ -26,11 +26,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from mmseg_picie.datasets.conversion import new_folder, read_names, read_pixels, warn_of_counts
+from mmseg_picie.datasets.conversion import (
+    new_folder,
+    read_names,
+    read_rgb,
+    read_size,
+    warn_of_counts,
+)
 from mmseg_picie.datasets.potsdam3 import PUBLISHED_COUNTS, decode_colours
 
 #: Row -> columns of the scenes that are labelled for training.
@@ -137,12 +144,12 @@ def list_scenes(src: Path) -> list[Scene]:
     if not src.is_dir():
         raise FileNotFoundError(f'SRC must be a folder of scenes, and {src} is missing')
     found: dict[tuple[str, str], Path] = {}
-    pattern = re.compile(r'top_potsdam_0?(\d+)_(\d+)_(RGB|RGBIR|label)\.tiff?', re.IGNORECASE)
+    pattern = re.compile(r'top_potsdam_(\d+)_(\d+)_(RGB|RGBIR|label)\.tiff?', re.IGNORECASE)
     for path in sorted(src.rglob('*')):
         match = pattern.fullmatch(path.name)
         if match is None:
             continue
-        key = (f'{match[1]}_{match[2]}', match[3].lower())
+        key = (f'{int(match[1])}_{int(match[2])}', match[3].lower())
         if key in found and key[0] in SCENES:
             raise ValueError(f'{found[key]} and {path} are the same scene; keep one of them in SRC')
         found[key] = path
@@ -230,49 +237,20 @@ def convert_scene(scene: Scene, out: Path, options: Options, test: set[str]) -> 
         options: How it is cut.
         test: Names of the tiles for testing.
     """
-    image = Image.fromarray(read_colours(scene.image))
-    ids = decode_colours(read_colours(scene.label), str(scene.label), options.tolerance)
-    label = Image.fromarray(ids)
-    size = resized(image.size, options.factor)
-    # Box: the average over the area that a new pixel covers. Ids must not be mixed.
-    image = image.resize(size, Image.Resampling.BOX)
-    label = label.resize(size, Image.Resampling.NEAREST)
+    image = read_rgb(scene.image)
+    label = decode_colours(read_rgb(scene.label), str(scene.label), options.tolerance)
+    size = resized((image.shape[1], image.shape[0]), options.factor)
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    label = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)  # ids must not be mixed
     for row, column in np.ndindex(size[1] // options.tile, size[0] // options.tile):
         name = tile_name(scene, row, column)
         split = 'test' if name in test else 'train'
-        left, top = column * options.tile, row * options.tile
-        box = (left, top, left + options.tile, top + options.tile)
+        top, left = row * options.tile, column * options.tile
+        area = np.s_[top : top + options.tile, left : left + options.tile]
         for folder, whole in (('images', image), ('annotations', label)):
             path = out / folder / split / f'{name}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole.crop(box).save(path)
-
-
-def read_size(path: Path) -> tuple[int, int]:
-    """Read width and height from a file's header."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError as error:
-        raise ValueError(f'{path} cannot be read ({error}); unpack it again') from error
-
-
-def read_colours(path: Path) -> np.ndarray:
-    """Read an image file to its end.
-
-    Args:
-        path: Image file of three 8-bit channels or more.
-
-    Returns:
-        Array (H, W, 3), uint8, the first three channels.
-    """
-    pixels = read_pixels(path)
-    if pixels.ndim != 3 or pixels.shape[2] < 3 or pixels.dtype != np.uint8:
-        raise ValueError(
-            f'{path} must have three channels of 8 bits or more of them, got {pixels.dtype} of '
-            f'shape {pixels.shape}; take the file of the public release'
-        )
-    return np.ascontiguousarray(pixels[..., :3])
+            Image.fromarray(whole[area]).save(path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

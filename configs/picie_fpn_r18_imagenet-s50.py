@@ -1,0 +1,16 @@
+"""PiCIE with ResNet-18 on ImageNet-S-50, 51 clusters for 50 classes and background.
+
+Paper: Cho et al., PiCIE, CVPR 2021; the data set and its protocol are those of Gao et al.,
+Large-scale unsupervised semantic segmentation.
+Command: python tools/train.py configs/picie_fpn_r18_imagenet-s50.py
+Nothing is reported for it. Not run by this project.
+"""
+
+_base_ = [
+    './_base_/default_runtime.py',
+    './_base_/models/picie_fpn_r18.py',
+    './_base_/datasets/imagenet_s50.py',
+    './_base_/schedules/picie_10e.py',
+]
+
+model = dict(decode_head=dict(num_clusters=51))
