@@ -1,13 +1,30 @@
 """What tests of several rooms share."""
 
-from collections.abc import Callable
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from numpy.typing import NDArray
+from PIL import Image
 
+from mmseg_picie.datasets.synthetic_scenes import draw_scene
+
+ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / 'data' / 'golden'
+
+
+@pytest.fixture(autouse=True, scope='session')
+def quick_collection() -> Iterator[None]:
+    """Spare the garbage collection that mmengine runs for every data set what is imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope='session')
@@ -19,3 +36,154 @@ def golden() -> Callable[[str], dict[str, NDArray]]:
             return dict(file)
 
     return read
+
+
+@pytest.fixture
+def run_tool(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a tool in a process of its own, in an empty folder."""
+
+    def run(name: str, *args: object, check: bool = True) -> subprocess.CompletedProcess:
+        words = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
+        paths = [str(ROOT), str(tmp_path), os.environ.get('PYTHONPATH', '')]
+        result = subprocess.run(
+            words,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env=os.environ | {'PYTHONPATH': os.pathsep.join(paths), 'OMP_WAIT_POLICY': 'PASSIVE'},
+        )
+        assert not check or result.returncode == 0, result.stdout + result.stderr
+        return result
+
+    return run
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def make_camvid(root: Path) -> None:
+    """images/SPLIT/*.png and annotations/SPLIT/*.png with ids 0-10 and 255."""
+    for split in ('train', 'val'):
+        for index in range(6):
+            image, labels = draw_scene(7, index, 72, 96)
+            labels = np.where(labels == 8, 255, labels).astype(np.uint8)
+            write(root / 'images' / split / f'0001TP_{index:06d}.png', image)
+            write(root / 'annotations' / split / f'0001TP_{index:06d}.png', labels)
+
+
+def make_cocostuff(root: Path) -> None:
+    """SPLIT/*.jpg, stuffthingmaps/SPLIT/*.png with ids 0-181 and 255, lists/SPLIT.txt."""
+    raw = np.array([156, 154, 123, 153, 148, 94, 168, 2, 0], dtype=np.uint8)
+    for split in ('train2017', 'val2017'):
+        for index in range(7):
+            # COCO's images have many sizes, portrait and landscape.
+            image, labels = draw_scene(8, index, 60 + 10 * index, 80)
+            write(root / split / f'{index:012d}.jpg', image)
+            write(root / 'stuffthingmaps' / split / f'{index:012d}.png', raw[labels])
+        names = [f'{index:012d}' for index in range(6)]  # one image is not listed
+        (root / 'lists').mkdir(exist_ok=True)
+        (root / 'lists' / f'{split}.txt').write_text('\n'.join(names) + '\n')
+
+
+def make_cityscapes(root: Path) -> None:
+    """leftImg8bit/SPLIT/CITY/*.png, and in gtFine label ids 0-33 beside coloured annotations."""
+    ids = np.array([23, 3, 22, 9, 7, 11, 21, 26, 24], dtype=np.uint8)
+    cities = dict(train='aachen', val='lindau', test='bonn', train_extra='erlangen')
+    for split, city in cities.items():
+        for index in range(3):
+            stem = f'{split}/{city}/{city}_{index:06d}_000019'
+            image, labels = draw_scene(10, index, 48, 96)
+            write(root / 'leftImg8bit' / f'{stem}_leftImg8bit.png', image)
+            if split in ('train', 'val'):
+                write(root / 'gtFine' / f'{stem}_gtFine_labelIds.png', ids[labels])
+                write(root / 'gtFine' / f'{stem}_gtFine_color.png', image)
+
+
+def make_imagenet_s50(root: Path) -> None:
+    """SPLIT/SYNSET/*.JPEG, test/*.JPEG, and label maps of ids 0-50 and 1000 as red + 256 green."""
+    raw = np.array([0, 1, 2, 7, 13, 28, 37, 50, 1000])
+    for index, synset in enumerate(('n01443537', 'n12998815') * 3):
+        image, labels = draw_scene(10, index, 60 + 10 * index, 80)
+        ids = raw[labels]
+        pixels = np.stack([ids % 256, ids // 256, 0 * ids], axis=-1).astype(np.uint8)
+        name = f'{synset}/ILSVRC2012_val_{index:08d}'
+        write(root / 'train' / synset / f'{synset}_{index}.JPEG', image)
+        write(root / 'validation' / f'{name}.JPEG', image)
+        write(root / 'validation-segmentation' / f'{name}.png', pixels)
+        write(root / 'test' / f'ILSVRC2012_val_{index + 10:08d}.JPEG', image)
+
+
+def make_potsdam3(root: Path) -> None:
+    """images/SPLIT/*.png and annotations/SPLIT/*.png with ids 0-5."""
+    for split in ('train', 'test'):
+        for index in range(6):
+            image, labels = draw_scene(11, index, 80, 80)
+            write(root / 'images' / split / f'2_10_00_{index:02d}.png', image)
+            ids = (labels % 6).astype(np.uint8)
+            write(root / 'annotations' / split / f'2_10_00_{index:02d}.png', ids)
+
+
+def make_folder(root: Path) -> None:
+    """Images of several kinds, without annotations."""
+    for index in range(6):
+        suffix = ('jpg', 'png')[index % 2]
+        write(root / f'trip_{index % 2}' / f'{index}.{suffix}', draw_scene(9, index, 64, 90)[0])
+
+
+def make_nothing(root: Path) -> None:
+    """Scenes need no files."""
+
+
+#: Data set -> what writes a small one in the layout of the real one.
+MAKERS: dict[str, Callable[[Path], None]] = {
+    'CamVidDataset': make_camvid,
+    'COCOStuff171Dataset': make_cocostuff,
+    'COCOStuff27Dataset': make_cocostuff,
+    'Cityscapes27Dataset': make_cityscapes,
+    'ImageFolderDataset': make_folder,
+    'ImageNetS50Dataset': make_imagenet_s50,
+    'Potsdam3Dataset': make_potsdam3,
+    'SyntheticScenesDataset': make_nothing,
+}
+
+
+def shrink(config: Config, root: Path) -> None:
+    """Point a config at made data, and cut it down to seconds."""
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = config.get(name)
+        if loader is None:
+            continue
+        loader.update(batch_size=3, num_workers=0, persistent_workers=False)
+        if loader.dataset.type == 'SyntheticScenesDataset':
+            loader.dataset.num_images = 6
+        else:
+            loader.dataset.data_root = str(root)
+        for transform in loader.dataset.pipeline:
+            for key, side in (('base_size', 96), ('view_size', 64), ('size', 64)):
+                if key in transform:
+                    transform[key] = side
+    if 'clustering' in config.default_hooks:
+        config.default_hooks.clustering.update(batch_size=3, num_init_batches=1, num_iters=2)
+    config.default_hooks.checkpoint.save_optimizer = False  # two thirds of the file
+    config.train_cfg.max_epochs = 1
+    if 'torchvision://' in ((config.model.backbone.get('init_cfg') or {}).get('checkpoint') or ''):
+        config.model.backbone.init_cfg = None  # it would be downloaded
+
+
+@pytest.fixture
+def small_run(tmp_path: Path) -> Callable[[Path], Config]:
+    """Read a config, write data for it below `tmp_path`, and cut the run down to seconds."""
+
+    def make(path: Path) -> Config:
+        config = Config.fromfile(path)
+        data = tmp_path / 'data'
+        MAKERS[config.train_dataloader.dataset.type](data)
+        shrink(config, data)
+        config.work_dir = str(tmp_path / 'work')
+        # mmengine keeps one visualiser and one logger for each name.
+        config.experiment_name = config.visualizer.name = f'{tmp_path.name}_{path.stem}'
+        return config
+
+    return make

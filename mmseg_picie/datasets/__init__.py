@@ -2,7 +2,9 @@
 
 from .base import KeyedSegDataset
 from .camvid import CamVidDataset
+from .cityscapes27 import Cityscapes27Dataset
 from .cocostuff27 import COCOStuff27Dataset
+from .cocostuff171 import COCOStuff171Dataset
 from .image_folder import ImageFolderDataset
 from .imagenet_s50 import ImageNetS50Dataset
 from .potsdam3 import Potsdam3Dataset
@@ -17,8 +19,10 @@ from .transforms import (
 )
 
 __all__ = [
+    'COCOStuff171Dataset',
     'COCOStuff27Dataset',
     'CamVidDataset',
+    'Cityscapes27Dataset',
     'EpochKeySampler',
     'ImageFolderDataset',
     'ImageNetS50Dataset',

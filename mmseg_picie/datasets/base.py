@@ -62,7 +62,8 @@ class KeyedSegDataset(BaseSegDataset):
     #: Says that items may be asked for by :class:`SampleKey`.
     takes_sample_keys = True
 
-    #: Class of each label value on disk; values from its length on are invalid, except 255.
+    #: Class of each label value on disk, or :data:`INVALID_LABEL`; values from its length on are
+    #: invalid, except 255.
     RAW_LABELS: Sequence[int] | None = None
 
     #: Channels of the label maps on disk: 1, or 3 where :class:`LoadRGAnnotations` reads them.

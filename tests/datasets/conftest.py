@@ -1,6 +1,5 @@
 """What the tests of this room share: small made files, and the scope of names."""
 
-import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,14 +8,6 @@ import pytest
 from mmengine.registry import DefaultScope
 from numpy.typing import NDArray
 from PIL import Image
-
-
-@pytest.fixture(autouse=True, scope='session')
-def quick_collection() -> Iterator[None]:
-    """Spare the garbage collection that mmengine runs for every data set what is imported."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,5 @@
 """A PiCIE run that takes seconds: few small scenes, a narrow network."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,23 +54,3 @@ def tiny_config(tmp_path: Path) -> Callable[..., Config]:
         return config
 
     return make
-
-
-@pytest.fixture
-def run_tool(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run a tool in a process of its own, in an empty folder."""
-
-    def run(name: str, *args: object, check: bool = True) -> subprocess.CompletedProcess:
-        words = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
-        paths = [str(ROOT), str(tmp_path), os.environ.get('PYTHONPATH', '')]
-        result = subprocess.run(
-            words,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            env=os.environ | {'PYTHONPATH': os.pathsep.join(paths), 'OMP_WAIT_POLICY': 'PASSIVE'},
-        )
-        assert not check or result.returncode == 0, result.stdout + result.stderr
-        return result
-
-    return run

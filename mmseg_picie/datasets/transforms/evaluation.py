@@ -54,20 +54,24 @@ class ResizeCenterCrop(BaseTransform):
     """Resize to cover ``size`` and, where there is a label map, crop the centre of both.
 
     PiCIE evaluates on the centre crop of image and labels, at the network's resolution. Without a
-    label map (inference) nothing is cropped, and the prediction has the size of the file.
+    label map (inference) nothing is cropped, and the prediction has the size of the file. Other
+    protocols stretch the whole image and its labels to ``size`` instead.
 
     Modified keys: ``img``, ``gt_seg_map``, ``img_shape``, ``pad_shape``, and, when cropped,
     ``ori_shape``, so that mmseg scores at the resolution of the crop.
 
     Args:
         size (int or (int, int)): (height, width) in pixels; one number for a square.
+        keep_ratio (bool): whether to keep the image's aspect; if not, the whole image is stretched
+            to ``size`` and nothing is cropped.
 
     Raises:
         ValueError: If the size makes no sense.
     """
 
-    def __init__(self, size: SizeLike) -> None:
+    def __init__(self, size: SizeLike, keep_ratio: bool = True) -> None:
         self.size = to_size(size, 'size')
+        self.keep_ratio = keep_ratio
 
     def transform(self, results: dict) -> dict:
         """Resize, and crop if there is a label map."""
@@ -80,11 +84,13 @@ class ResizeCenterCrop(BaseTransform):
                     f'{labels.shape[0]} pixels, but its image {results["img_path"]} is '
                     f'{image.shape[1]} x {image.shape[0]}; they must have one size.'
                 )
-            results['gt_seg_map'] = cover(labels, self.size, nearest=True)
-            results['img'] = cover(image, self.size)
+            fit = cover if self.keep_ratio else resize
+            results['gt_seg_map'] = fit(labels, self.size, nearest=True)
+            results['img'] = fit(image, self.size)
             results['ori_shape'] = self.size
         else:
-            results['img'] = resize(image, cover_size(image.shape[:2], self.size))
+            size = cover_size(image.shape[:2], self.size) if self.keep_ratio else self.size
+            results['img'] = resize(image, size)
         results['img_shape'] = results['pad_shape'] = results['img'].shape[:2]
         return results
 

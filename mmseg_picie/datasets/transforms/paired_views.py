@@ -29,10 +29,11 @@ _DEFAULTS: Mapping = MappingProxyType({})
 class PairedViews(BaseTransform):
     """Views of one image: own photometric draws, one shared geometric draw (PiCIE section 3).
 
-    The base image is the centre of the image at ``base_size``. View 1 is the base after its
-    photometric draw, cropped, flipped and resized to ``view_size``. View 2 is the whole base after
-    its own photometric draw, resized to ``view_size``; the same crop and flip wait, as data, for
-    its feature map. Further views are made as view 2 is; with one view there is view 1 alone.
+    The base image is the centre of the image at ``base_size``, or all of it. View 1 is the base
+    after its photometric draw, cropped, flipped and resized to ``view_size``. View 2 is the whole
+    base after its own photometric draw, resized to ``view_size``; the same crop and flip wait, as
+    data, for its feature map. Further views are made as view 2 is; with one view there is view 1
+    alone.
 
     Required keys: ``img`` ((H, W, 3) uint8 BGR), ``rng`` (from :class:`KeyedSegDataset`).
     Added keys: ``views`` (V (height, width, 3) uint8 BGR arrays), ``geometry``
@@ -47,6 +48,8 @@ class PairedViews(BaseTransform):
         geometric (dict, optional): arguments of :class:`GeometricSpace`; None for the whole image,
             not flipped (the invariance-only ablation).
         num_views (int): V, at least 1.
+        keep_ratio (bool): whether the base image keeps the aspect, so that what juts out is cut
+            off; if not, the whole image is stretched to ``base_size``.
 
     Raises:
         ValueError: If a size, range or number makes no sense.
@@ -59,12 +62,14 @@ class PairedViews(BaseTransform):
         photometric: Mapping | None = _DEFAULTS,
         geometric: Mapping | None = _DEFAULTS,
         num_views: int = 2,
+        keep_ratio: bool = True,
     ) -> None:
         if num_views < 1:
             raise ValueError(f'num_views of PairedViews must be at least 1, but got {num_views}.')
         self.num_views = num_views
         self.base_size = to_size(base_size, 'base_size')
         self.view_size = to_size(view_size, 'view_size')
+        self.keep_ratio = keep_ratio
         self.photometric = None if photometric is None else PhotometricSpace(**photometric)
         self.geometric = None if geometric is None else GeometricSpace(**geometric)
 
@@ -81,7 +86,7 @@ class PairedViews(BaseTransform):
             for _ in range(self.num_views)
         ]
         geometry = self.geometric.draw(rng) if self.geometric else GeometricDraw()
-        base = cover(results['img'], self.base_size)
+        base = (cover if self.keep_ratio else resize)(results['img'], self.base_size)
         first, *others = (apply_photometric(base, draw) for draw in draws)
         results['views'] = [
             crop_flip_image(first, geometry, self.view_size),

@@ -1,0 +1,52 @@
+"""COCO-Stuff-171: all images of train2017 and val2017, stretched to a square, not cropped.
+
+data/cocostuff/{train2017,val2017}/*.jpg, data/cocostuff/stuffthingmaps/{train2017,val2017}/*.png
+(for the benchmark's shorter lists set ann_file='lists/train2017.txt' and 'lists/val2017.txt').
+"""
+
+data_root = 'data/cocostuff'
+published_images = dict(train=118287, val=5000)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='PairedViews', base_size=640, view_size=320, keep_ratio=False),
+    dict(type='PackPairedViews'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadAnnotations'),
+    dict(type='RemapLabels'),
+    dict(type='ResizeCenterCrop', size=320, keep_ratio=False),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='EpochKeySampler'),
+    dataset=dict(
+        type='COCOStuff171Dataset',
+        data_root=data_root,
+        ann_file='',
+        img_suffix='.jpg',
+        data_prefix=dict(img_path='train2017'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='COCOStuff171Dataset',
+        data_root=data_root,
+        ann_file='',
+        img_suffix='.jpg',
+        data_prefix=dict(img_path='val2017', seg_map_path='stuffthingmaps/val2017'),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='HungarianIoUMetric')
+test_evaluator = val_evaluator
