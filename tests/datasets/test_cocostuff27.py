@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmseg.datasets import COCOStuffDataset
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from mmseg_picie.datasets import COCOStuff27Dataset, SampleKey
 
+CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 #: Facts measured elsewhere, next to the repository where they are at hand.
 CLASSES_JSON = Path(__file__).parents[3] / 'shared' / 'data' / 'classes.json'
 
@@ -209,3 +211,46 @@ def test_things_alone_are_a_subset_in_which_stuff_is_ignored(root):
     whole = np.stack(read_classes(root, 'train2017'))
     found = np.stack(read_classes(root, 'train2017', metainfo=dict(classes=things)))
     np.testing.assert_array_equal(found, np.where(whole < 12, whole, 255))
+
+
+def test_stuff_alone_is_counted_from_zero_and_things_are_ignored(root):
+    config = Config.fromfile(CONFIGS / 'cocostuff27_stuff15.py')
+    metainfo = config.val_dataloader.dataset.metainfo
+    whole = np.stack(read_classes(root, 'train2017')).astype(int)
+    found = np.stack(read_classes(root, 'train2017', metainfo=metainfo))
+    expected = np.where((whole >= 12) & (whole <= 26), whole - 12, 255)
+    np.testing.assert_array_equal(found, expected)
+    assert set(found.ravel()) == {*range(15), 255}
+
+
+@pytest.mark.parametrize(
+    ('name', 'group', 'members'),
+    [('things12', 'things', range(12)), ('stuff15', 'stuff', range(15))],
+)
+def test_config_of_a_part_names_the_classes_of_its_group(root, name, group, members):
+    published = [c for c in PUBLISHED if c.endswith(f'-{group}')]
+    config = Config.fromfile(CONFIGS / f'cocostuff27_{name}.py')
+    for split in ('train', 'val', 'test'):
+        assert list(config[f'{split}_dataloader'].dataset.metainfo.classes) == published
+    dataset = COCOStuff27Dataset(
+        data_root=str(root),
+        data_prefix=dict(img_path='val2017'),
+        metainfo=config.val_dataloader.dataset.metainfo,
+    )
+    assert dataset.metainfo['groups'] == {group: tuple(members)}
+    palette = dict(zip(PUBLISHED, COCOStuff27Dataset.METAINFO['palette'], strict=True))
+    assert dataset.metainfo['palette'] == [palette[name] for name in published]
+
+
+@pytest.mark.skipif(not CLASSES_JSON.is_file(), reason='the measured facts are not at hand')
+def test_published_counts_are_the_lengths_of_the_lists():
+    config = Config.fromfile(CONFIGS / 'cocostuff27.py')
+    for split in ('train', 'val'):
+        path = CLASSES_JSON.parent / 'cocostuff27_lists' / f'{split}2017.txt'
+        assert config.published_images[split] == len(path.read_text().split())
+
+
+def test_full_set_reads_all_images_for_training_and_evaluation():
+    config = Config.fromfile(CONFIGS / 'cocostuff27_full.py')
+    for split in ('train', 'val', 'test'):
+        assert config[f'{split}_dataloader'].dataset.ann_file == ''

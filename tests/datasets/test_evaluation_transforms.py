@@ -111,6 +111,33 @@ def test_without_labels_the_whole_image_is_kept_and_predicted_at_the_size_of_the
     assert found['img_shape'] == found['pad_shape'] == (24, 36)
 
 
+@pytest.mark.parametrize(
+    ('shape', 'size'), [((40, 60), 20), ((40, 60), (16, 50)), ((10, 14), (20, 24))]
+)
+def test_without_keeping_the_ratio_all_of_image_and_labels_is_stretched(shape, size):
+    results = make_results(*shape)
+    image, labels = Image.fromarray(results['img']), Image.fromarray(results['gt_seg_map'])
+    found = ResizeCenterCrop(size, keep_ratio=False)(results)
+    height, width = (size, size) if isinstance(size, int) else size
+    for key, source, method in (
+        ('img', image, Image.Resampling.BILINEAR),
+        ('gt_seg_map', labels, Image.Resampling.NEAREST),
+    ):
+        expected = np.asarray(source.resize((width, height), method))
+        np.testing.assert_array_equal(found[key], expected)
+    assert found['ori_shape'] == found['img_shape'] == found['pad_shape'] == (height, width)
+    # Halves stay halves, of the labels' own values.
+    assert np.isin(found['gt_seg_map'], (3, 250)).all()
+    assert (found['gt_seg_map'] == 3).sum() == height * width // 2
+
+
+def test_without_labels_the_stretched_image_is_predicted_at_the_size_of_the_file():
+    found = ResizeCenterCrop((20, 36), keep_ratio=False)(make_results(labelled=False))
+    assert found['img'].shape == (20, 36, 3)
+    assert found['img_shape'] == found['pad_shape'] == (20, 36)
+    assert found['ori_shape'] == (40, 60)
+
+
 def test_label_map_of_another_size_is_refused_with_both_files_and_sizes():
     results = make_results()
     results['gt_seg_map'] = results['gt_seg_map'][:30]

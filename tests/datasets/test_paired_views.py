@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmseg.registry import TRANSFORMS
+from PIL import Image
 
 from mmseg_picie.datasets import PackPairedViews, PairedViews, SampleKey
 from mmseg_picie.views import (
@@ -87,6 +88,19 @@ def test_without_any_change_both_views_are_the_image():
     assert found['geometry'] == GeometricDraw()
     for view in found['views']:
         np.testing.assert_array_equal(view, image)
+
+
+def test_without_keeping_the_ratio_the_base_is_the_whole_image_stretched():
+    image = make_image(40, 80)
+    options = dict(photometric=None, geometric=None)
+    whole, centre = (
+        run(PairedViews(20, 20, **options, keep_ratio=keep_ratio), image)['views']
+        for keep_ratio in (False, True)
+    )
+    stretched = np.asarray(Image.fromarray(image).resize((20, 20), Image.Resampling.BILINEAR))
+    for view in range(2):
+        np.testing.assert_array_equal(whole[view], stretched)
+        assert (centre[view] != stretched).any()
 
 
 def test_without_photometric_change_view_2_is_the_whole_image_and_view_1_its_crop():
