@@ -7,10 +7,12 @@ from pathlib import Path
 import mmseg
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmseg.datasets import COCOStuffDataset
 
 from mmseg_picie.datasets import COCOStuff27Dataset, COCOStuff171Dataset
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
 #: Facts measured elsewhere, next to the repository where they are at hand.
 CLASSES_JSON = Path(__file__).parents[3] / 'shared' / 'data' / 'classes.json'
 #: mmseg's converter, which has a table of its own.
@@ -135,3 +137,14 @@ def test_absent_value_stays_refused_under_a_subset(root, write_labels):
     dataset = COCOStuff171Dataset(data_root=str(root), metainfo=metainfo, **OPTIONS)
     with pytest.raises(ValueError, match='holds the value 11, '):
         dataset[0]
+
+
+@pytest.mark.parametrize('name', ['picie_fpn_r18_cocostuff171', 'picie_fpn_r50_cocostuff171'])
+def test_config_stretches_every_image_and_has_a_cluster_for_each_class(name):
+    config = Config.fromfile(CONFIGS / f'{name}.py')
+    assert config.model.decode_head.num_clusters == 171
+    for split, kind in (('train', 'PairedViews'), ('val', 'ResizeCenterCrop')):
+        dataset = config[f'{split}_dataloader'].dataset
+        (transform,) = (t for t in dataset.pipeline if t.type == kind)
+        assert transform.keep_ratio is False
+        assert dataset.ann_file == ''
