@@ -27,12 +27,14 @@ class ReleasedCheckpoint(NamedTuple):
     Attributes:
         weights (dict[str, Tensor]): of ``backbone`` and ``decoder`` by their names there.
         centroids (Tensor): (V, K, D) float32.
+        biases (Tensor): (V, K) float32, of the classifiers; zero where there is none.
         epoch (Plain): as the checkpoint states it; None if it does not.
         arguments (dict[str, Plain]): those arguments of the training that are text or numbers.
     """
 
     weights: dict[str, Tensor]
     centroids: Tensor
+    biases: Tensor
     epoch: Plain
     arguments: dict[str, Plain]
 
@@ -56,7 +58,8 @@ def read_released(path: str | Path) -> ReleasedCheckpoint:
             f'{type(released).__name__}; give a checkpoint of the released layout.'
         )
     check_names(str(path), released, REQUIRED, OPTIONAL)
-    centroids = [_read_centroids(released[name], name) for name in CLASSIFIERS]
+    classifiers = [_read_classifier(released[name], name) for name in CLASSIFIERS]
+    centroids, biases = zip(*classifiers, strict=True)
     if centroids[0].shape != centroids[1].shape:
         shapes = ' and '.join(str(tuple(view.shape)) for view in centroids)
         raise ValueError(f'the classifiers must be of one shape (K, D), but got {shapes}.')
@@ -64,6 +67,7 @@ def read_released(path: str | Path) -> ReleasedCheckpoint:
     return ReleasedCheckpoint(
         _read_weights(released['state_dict'], 'state_dict'),
         torch.stack(centroids).float(),
+        torch.stack(biases).float(),
         _plain_values({'epoch': released.get('epoch')}).get('epoch'),
         _plain_values(vars(args)) if isinstance(args, argparse.Namespace) else {},
     )
@@ -178,8 +182,8 @@ def _read_weights(state: Any, where: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_centroids(state: Any, where: str) -> Tensor:
-    """Read the centroids (K, D) of a view from its classifier, a 1x1 convolution."""
+def _read_classifier(state: Any, where: str) -> tuple[Tensor, Tensor]:
+    """Read the centroids (K, D) and biases (K,) of a view from its 1x1 convolution."""
     tensors = _read_weights(state, where)
     check_names(where, tensors, ('weight',), ('bias',))
     weight = tensors['weight']
@@ -187,13 +191,13 @@ def _read_centroids(state: Any, where: str) -> Tensor:
         raise ValueError(
             f"'weight' in {where} must be of shape (K, D, 1, 1), but got {tuple(weight.shape)}."
         )
-    bias = tensors.get('bias')
-    if bias is not None and bias.any():
+    bias = tensors.get('bias', weight.new_zeros(len(weight)))
+    if bias.shape != weight.shape[:1]:
         raise ValueError(
-            f"'bias' in {where} must be zero, because CentroidHead has none, but it reaches "
-            f'{bias.abs().max().item():.3g}; such a classifier cannot be converted.'
+            f"'bias' in {where} must be of shape (K,) = ({len(weight)},), but got "
+            f'{tuple(bias.shape)}.'
         )
-    return weight[:, :, 0, 0]
+    return weight[:, :, 0, 0], bias
 
 
 def _plain_values(values: dict) -> dict[str, Plain]:

@@ -102,13 +102,35 @@ def test_state_dict_round_trip(tmp_path):
     head = make_head()
     head.cluster_to_class[0] = torch.arange(K)
     head.cluster_counts[0, 0] = 2**40
+    head.logit_bias[1] = torch.arange(K)
     torch.save(head.state_dict(), tmp_path / 'head.pth')
     other = make_head(fitted=False)
     other.load_state_dict(torch.load(tmp_path / 'head.pth', weights_only=True))
     assert other.is_fitted
-    assert set(head.state_dict()) == {'centroids', 'cluster_counts', 'cluster_to_class'}
+    names = {'centroids', 'cluster_counts', 'logit_bias', 'cluster_to_class'}
+    assert set(head.state_dict()) == names
     for name, value in head.state_dict().items():
         assert torch.equal(other.state_dict()[name], value), name
+
+
+def test_a_checkpoint_without_bias_has_none():
+    state = make_head().state_dict()
+    del state['logit_bias']
+    head = make_head()
+    head.logit_bias.fill_(1)
+    head.load_state_dict(state, strict=True)
+    assert not head.logit_bias.any()
+
+
+def test_a_bias_is_added_to_the_logits_until_the_next_clustering():
+    head = make_head(predict_views=(1,))
+    inputs = [torch.randn(1, D, 3, 4)]
+    before = head(inputs)
+    bias = torch.arange(K, dtype=torch.float32)
+    head.logit_bias[1] = bias
+    torch.testing.assert_close(head(inputs), before + bias[:, None, None])
+    head.set_centroids(head.centroids.clone(), head.cluster_counts.clone())
+    torch.testing.assert_close(head(inputs), before)
 
 
 @pytest.mark.parametrize('change', [dict(num_clusters=6), dict(in_channels=8), dict(num_views=1)])

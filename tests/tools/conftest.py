@@ -61,6 +61,7 @@ def released_tensors(depth: int, dim: int, num_clusters: int) -> dict[str, torch
     for view in (1, 2):
         shape = torch.Size((num_clusters, dim, 1, 1))
         tensors[f'centroids{view}'] = 0.2 * torch.randn(shape, generator=generator)
+        tensors[f'bias{view}'] = 0.2 * torch.randn(num_clusters, generator=generator)
     return tensors
 
 
@@ -73,7 +74,7 @@ def make_released() -> Callable[..., dict]:
         classifiers = {
             f'classifier{view}_state_dict': {
                 'module.weight': state.pop(f'centroids{view}'),
-                'module.bias': torch.zeros(num_clusters),
+                'module.bias': state.pop(f'bias{view}'),
             }
             for view in (1, 2)
         }

@@ -111,8 +111,8 @@ def test_converted_model_is_the_released_network(
     features = released_features(released['state_dict'], images)
     maps = model.extract_feat(images)
     torch.testing.assert_close(model.decode_head.embed(maps), features, rtol=0, atol=1e-5)
-    views = [released[f'classifier{view}_state_dict']['module.weight'] for view in (1, 2)]
-    logits = torch.cat([F.conv2d(features, weight) for weight in views], dim=1)
+    views = [released[f'classifier{view}_state_dict'].values() for view in (1, 2)]
+    logits = torch.cat([F.conv2d(features, weight, bias) for weight, bias in views], dim=1)
     torch.testing.assert_close(model.decode_head(maps), logits, rtol=0, atol=1e-5)
 
 
@@ -185,6 +185,7 @@ def put(part, name, shape, value=0.0):
     return lambda checkpoint: checkpoint[part].update({name: torch.full(shape, value)})
 
 
+ONES = torch.ones(9)
 C1, C2 = 'classifier1_state_dict', 'classifier2_state_dict'
 BN = 'module.backbone.layer2.0.bn1'
 
@@ -208,9 +209,12 @@ BN = 'module.backbone.layer2.0.bn1'
         (lambda c: c.update(state_dict=[1]), 'state_dict must be a dict of tensors, but is a list'),
         (lambda c: c.pop(C2), "lacks 'classifier2_state_dict';"),
         (lambda c: c.update(ema_state_dict={}), "has the unknown 'ema_state_dict';"),
-        (put(C2, 'module.weight', (9, 128, 1, 1)), r'got \(27, 128\) and \(9, 128\)'),
+        (
+            lambda c: c[C2].update({'module.weight': torch.ones(9, 8, 1, 1), 'module.bias': ONES}),
+            r'got \(27, 128\) and \(9, 8\)',
+        ),
         (put(C2, 'module.weight', (27, 128, 3, 3)), r'\(K, D, 1, 1\), but got \(27, 128, 3, 3\)'),
-        (put(C1, 'module.bias', (27,), 0.25), "'bias' in classifier1_state_dict .* reaches 0.25"),
+        (put(C1, 'module.bias', (26,)), r"'bias' in classifier1_state_dict .* but got \(26,\)"),
         (drop(C1, 'module.weight'), "classifier1_state_dict lacks 'weight'"),
         (
             lambda c: [put(part, 'module.weight', (27, 64, 1, 1))(c) for part in (C1, C2)],

@@ -7,7 +7,7 @@ SRC holds, next to the optimiser's state, which is left out:
     epoch, args                a number; an argparse namespace
     state_dict                 backbone.* and decoder.layer1-4.*, with or without 'module.' before
     classifier1_state_dict,    weight (K, D, 1, 1): the centroids of a view;
-    classifier2_state_dict     bias, if any, zero
+    classifier2_state_dict     perhaps a bias (K,)
 
 The depth of the ResNet is recognised from the names, D and K from the classifiers. Every name and
 shape must be that of the model which mmseg builds; anything missing, unknown or of another shape is
@@ -187,6 +187,7 @@ def fill_model(model: nn.Module, released: ReleasedCheckpoint) -> None:
         )
     model.load_state_dict(state | {name: weights[source] for name, source in sources.items()})
     head.set_centroids(released.centroids, torch.ones_like(head.cluster_counts))
+    head.logit_bias.copy_(released.biases)
 
 
 def released_name(name: str) -> str:
