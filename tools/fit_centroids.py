@@ -13,11 +13,8 @@ from collections.abc import Sequence
 from mmengine.dist import is_main_process
 
 from mmseg_picie.engine import cli
-from mmseg_picie.engine.fresh_centroids import (
-    fit_fresh_centroids,
-    save_with_centroids,
-    without_augmentation,
-)
+from mmseg_picie.engine.class_map_hook import save_for_prediction
+from mmseg_picie.engine.fresh_centroids import fit_fresh_centroids, without_augmentation
 from mmseg_picie.engine.json_files import write_json
 
 
@@ -51,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     for name, value in metrics.items():
         print(f'fresh {name}: {value:.2f}')
     if args.out and is_main_process():
-        save_with_centroids(runner, args.checkpoint, args.out)
+        save_for_prediction(runner, args.checkpoint, args.out)
     if args.json and is_main_process():
         write_json(args.json, metrics)
     return metrics

@@ -95,3 +95,19 @@ def _rewrite(path: str, runner: Runner) -> None:
     temporary = path + '.tmp'
     torch.save(checkpoint, temporary)
     os.replace(temporary, path)
+
+
+def save_for_prediction(runner: Runner, source: str, path: str) -> None:
+    """Write a checkpoint again with the centroids and the map that the model has now.
+
+    Args:
+        runner (Runner): whose model and validation data.
+        source (str): checkpoint that the weights came from; a local file.
+        path (str): file to write; it is replaced whole or not at all. It holds no optimiser.
+    """
+    checkpoint = torch.load(source, map_location='cpu', weights_only=True)
+    state = {key: value.cpu() for key, value in runner.model.state_dict().items()}
+    meta = checkpoint.get('meta', {}) | dict(dataset_meta=describe_clusters(runner))
+    temporary = path + '.tmp'
+    torch.save(dict(meta=meta, state_dict=state), temporary)
+    os.replace(temporary, path)

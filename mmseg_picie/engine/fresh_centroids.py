@@ -1,14 +1,11 @@
 """Centroids fitted afresh, with the weights as they are, on un-augmented training images."""
 
 import copy
-import os
 
-import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..models import CentroidHead, PiCIE
-from .class_map_hook import describe_clusters
+from ..models import CentroidHead, DeepClusterHead, PiCIE
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
 
 
@@ -53,11 +50,13 @@ def pass_settings(runner: Runner) -> PassSettings:
 def fit_fresh_centroids(runner: Runner) -> None:
     """Cluster the features of whole images and write the centroids into the heads, for all views.
 
+    From then on the model predicts with them, also where a classifier did before.
+
     Args:
         runner (Runner): of a config :func:`without_augmentation`, its model's weights in place.
 
     Raises:
-        ValueError: If a head has no centroids that predict.
+        ValueError: If the head that predicts does not cluster.
     """
     model = runner.model
     assert isinstance(model, PiCIE)
@@ -67,11 +66,8 @@ def fit_fresh_centroids(runner: Runner) -> None:
             'fresh centroids need a decode_head that clusters, such as CentroidHead, but it is a '
             f'{type(head).__name__}; test that model as it is.'
         )
-    if getattr(head, 'predict_with', 'centroids') != 'centroids':
-        raise ValueError(
-            f"decode_head.predict_with is '{head.predict_with}', so centroids would not be used; "
-            'add --cfg-options model.decode_head.predict_with=centroids.'
-        )
+    if isinstance(head, DeepClusterHead):
+        head.predict_with = 'centroids'  # its classifier belongs to the old ones
     clustering = runner.cfg.default_hooks.clustering
     loader = build_clustering_loader(
         runner, clustering.batch_size, clustering.get('images_per_epoch')
@@ -82,21 +78,3 @@ def fit_fresh_centroids(runner: Runner) -> None:
         fitted.set_centroids(
             last.centroids.expand_as(fitted.centroids), last.counts.expand_as(fitted.cluster_counts)
         )
-
-
-def save_with_centroids(runner: Runner, source: str, path: str) -> None:
-    """Write a checkpoint again with the centroids, and the map, that the model has now.
-
-    Args:
-        runner (Runner): whose model.
-        source (str): checkpoint that the weights come from; a local file.
-        path (str): file to write; it is replaced whole or not at all. It holds no optimiser.
-    """
-    checkpoint = torch.load(source, map_location='cpu', weights_only=True)
-    state = {key: value.cpu() for key, value in runner.model.state_dict().items()}
-    meta = checkpoint.get('meta', {}) | dict(
-        dataset_meta=describe_clusters(runner), centroids='fresh'
-    )
-    temporary = path + '.tmp'
-    torch.save(dict(meta=meta, state_dict=state), temporary)
-    os.replace(temporary, path)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
+from mmseg.registry import MODELS
 
 from .json_files import write_json
 
@@ -47,7 +48,8 @@ def run_once(run: SeedRun, tools: Path, fresh: bool, baselines: bool) -> dict[st
     Args:
         run (SeedRun): what to run.
         tools (Path): folder of train.py, fit_centroids.py and baselines.py.
-        fresh (bool): also score centroids fitted afresh with the last checkpoint.
+        fresh (bool): also score centroids fitted afresh with the last checkpoint, if the method
+            has centroids.
         baselines (bool): also score k-means without training.
 
     Returns:
@@ -64,7 +66,8 @@ def run_once(run: SeedRun, tools: Path, fresh: bool, baselines: bool) -> dict[st
     if 'trained' not in rows:
         rows['trained'] = _train(run, tools)
         write_json(path, result)
-    if fresh and not any(key.startswith('fresh/') for key in rows['trained']['metrics']):
+    done = any(key.startswith('fresh/') for key in rows['trained']['metrics'])
+    if fresh and not done and has_centroids(run.config):
         scores = _call_for_scores(run, tools / 'fit_centroids.py', [str(_last_checkpoint(run))])
         fresh_scores = _only_scores(scores)
         rows['trained']['metrics'] |= {f'fresh/{key}': fresh_scores[key] for key in fresh_scores}
@@ -77,6 +80,19 @@ def run_once(run: SeedRun, tools: Path, fresh: bool, baselines: bool) -> dict[st
             rows[name] = dict(metrics=_only_scores(found), seconds=seconds)
         write_json(path, result)
     return rows
+
+
+def has_centroids(config: Config) -> bool:
+    """Whether the head that predicts clusters.
+
+    Args:
+        config (Config): of a training.
+
+    Returns:
+        bool: True for PiCIE and MDC, False for IIC and supervised heads.
+    """
+    head = MODELS.get(config.model.decode_head.type)
+    return bool(getattr(head, 'needs_centroids', False))
 
 
 def _read_result(path: Path, run: SeedRun) -> dict[str, Any]:

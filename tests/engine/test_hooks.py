@@ -88,6 +88,25 @@ def test_mmseg_inferencer_and_inference_model_name_classes(trained, tmp_path):
     assert (tmp_path / 'inferred' / 'vis' / 'scene.png').is_file()
 
 
+def test_a_map_of_other_images_is_stored_and_scored(trained, tmp_path, monkeypatch):
+    """Found on the scenes of another seed, it scores these without a look at their labels."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / 'tools')
+    import store_map
+
+    path, out = tmp_path / 'store.py', tmp_path / 'named.pth'
+    config = trained.copy()
+    config.experiment_name = config.visualizer.name = f'{tmp_path.name}_store'
+    config.val_dataloader.dataset.scene_seed = 5
+    config.dump(path)
+    matched = store_map.main([str(path), str(checkpoint_of(trained)), str(out)])
+    runner = Runner.from_cfg(trained.copy())
+    runner.load_checkpoint(str(out))
+    found = runner.model.decode_head.cluster_to_class[0]
+    assert sorted(found.tolist()) == list(range(9))
+    scores = runner.test()
+    assert scores['stored/aAcc'] <= scores['aAcc'] != matched['aAcc']
+
+
 def test_testing_a_checkpoint_reports_the_stored_map_and_every_view(trained):
     trained.load_from = str(checkpoint_of(trained))
     trained.experiment_name += '_test'

@@ -7,6 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmseg_picie.engine.fresh_centroids import fit_fresh_centroids, without_augmentation
+
 HEADS = {
     'mdc': dict(type='DeepClusterHead', num_clusters=9, in_channels=16),
     'iic': dict(type='IICHead', num_clusters=9, in_channels=16),
@@ -64,3 +66,13 @@ def test_iic_is_scored_and_stores_its_map(method_config):
     assert sorted(cluster_to_class[0].tolist()) == list(range(9))
     scores = runner.test()
     assert scores['stored/mIoU'] == scores['mIoU']
+
+
+def test_fresh_centroids_predict_in_place_of_mdcs_classifier(method_config):
+    config = without_augmentation(method_config('mdc', 'mdc'))
+    runner = Runner.from_cfg(config)
+    fit_fresh_centroids(runner)
+    head = runner.model.decode_head
+    inputs = [torch.randn(1, 16, 3, 4)]
+    expected = torch.einsum('ndhw,kd->nkhw', head.embed(inputs), head.centroids[0])
+    torch.testing.assert_close(head(inputs), expected)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
-from mmseg_picie.engine.seed_runs import RunError, read_last_scores, summarise
+from mmseg_picie.engine.seed_runs import RunError, has_centroids, read_last_scores, summarise
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +53,15 @@ def test_the_last_validation_of_the_last_start_counts(tmp_path):
 def test_a_folder_without_scores_is_named(tmp_path):
     with pytest.raises(RunError, match=str(tmp_path)):
         read_last_scores(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('config', 'expected'),
+    [('picie-h_fpn_r18_cocostuff', True), ('mdc_fpn_r18_cocostuff', True)]
+    + [('iic_fpn_r18_cocostuff', False), ('linear-probe_fpn_r18_cocostuff', False)],
+)
+def test_fresh_centroids_are_for_methods_that_have_centroids(config, expected):
+    assert has_centroids(Config.fromfile(ROOT / 'configs' / f'{config}.py')) == expected
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """From the public layout of each data set to scores, by the tools as a user would run them."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,27 @@ def test_data_are_checked_trained_on_and_scored(name, small_run, run_tool, tmp_p
     for score in ('aAcc', 'mIoU', 'mAcc', *(f'{group}/mIoU' for group in groups)):
         assert 0 <= float(found[score]) <= 100, score
     assert {key.partition('/')[0] for key in found if re.match('(things|stuff)/', key)} == groups
+
+
+@pytest.mark.slow
+def test_camvid_is_converted_trained_on_and_scored(small_run, run_tool, tmp_path):
+    """From the SegNet tutorial's layout: SPLIT/*.png and SPLITannot/*.png, void 11."""
+    config, data, source = tmp_path / 'camvid.py', tmp_path / 'data', tmp_path / 'source'
+    small_run(CONFIGS / 'picie_fpn_r18_camvid.py').dump(config)
+    for made, split in (('train', 'train'), ('val', 'val'), ('val', 'test')):
+        shutil.copytree(data / 'images' / made, source / split)
+        (source / f'{split}annot').mkdir()
+        for path in (data / 'annotations' / made).iterdir():
+            labels = np.array(Image.open(path))
+            labels = np.where(labels == 255, 11, labels).astype(np.uint8)
+            Image.fromarray(labels).save(source / f'{split}annot' / path.name)
+    shutil.rmtree(data)
+    converted = run_tool('dataset_converters/camvid.py', source, data)
+    assert '6 train, 6 val, 6 test' in converted.stdout
+    run_tool('train.py', config)
+    tested = run_tool('test.py', config, tmp_path / 'work' / 'epoch_1.pth')
+    for score in ('aAcc', 'stored/mIoU', 'things/mIoU', 'stuff/mIoU'):
+        assert f' {score}: ' in tested.stdout
 
 
 @pytest.mark.slow
