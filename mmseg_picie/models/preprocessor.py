@@ -20,7 +20,7 @@ class PairedViewDataPreProcessor(SegDataPreProcessor):
         std (Sequence[float]): standard deviation of R, G, B; ImageNet's by default.
         bgr_to_rgb (bool): whether images come as BGR (as all of mmcv's do) and the network takes
             RGB.
-        size_divisor (int, optional): evaluated images are padded to a multiple of it.
+        size_divisor (int, optional): labelled and evaluated images are padded to a multiple of it.
         pad_val (float): value of padding.
         seg_pad_val (int): label of padding.
     """
@@ -38,7 +38,8 @@ class PairedViewDataPreProcessor(SegDataPreProcessor):
             mean=mean,
             std=std,
             bgr_to_rgb=bgr_to_rgb,
-            size_divisor=size_divisor,
+            # mmseg asks for one in supervised training; 1 pads to the largest image of the batch.
+            size_divisor=size_divisor or 1,
             pad_val=pad_val,
             seg_pad_val=seg_pad_val,
             test_cfg=None if size_divisor is None else dict(size_divisor=size_divisor),
