@@ -40,19 +40,30 @@ class PiCIE(EncoderDecoder):
         head_weights (str): how several heads share the loss. 'log': head i by 1 / log(K_i),
             normalised to sum to 1, which for two heads is PiCIE + H's
             w1 = log K2 / (log K1 + log K2); 'equal': each with weight 1. No matter for one head.
+        frozen (Sequence[str]): parts that are not trained, such as ``('backbone',)``: their
+            weights get no gradient, and their normalisation statistics stay as they are.
         kwargs: as of ``EncoderDecoder``.
 
     Raises:
         TypeError: If a head is not a :class:`ViewHead`.
-        ValueError: If ``head_weights`` is unknown.
+        ValueError: If ``head_weights`` is unknown, or ``frozen`` names no part of the model or
+            leaves nothing to train.
     """
 
     # The frozen encoder, in a list so that it is not registered as a part of the model.
     _labeler: list[nn.Module]
 
-    def __init__(self, *args: Any, head_weights: str = 'log', **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        head_weights: str = 'log',
+        frozen: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._labeler = []
+        # Now, so that the optimiser and a wrapper for several ranks see what is to be trained.
+        self._frozen = self._freeze(frozen)
         for name, head in self.heads().items():
             if not isinstance(head, ViewHead):
                 raise TypeError(
@@ -84,6 +95,30 @@ class PiCIE(EncoderDecoder):
             else:
                 heads['aux'] = self.auxiliary_head
         return heads
+
+    def _freeze(self, names: Sequence[str]) -> list[nn.Module]:
+        """Take the named parts out of the training."""
+        parts = dict(self.named_modules())
+        if isinstance(names, str) or not set(names) <= set(parts) - {''}:
+            raise ValueError(
+                "frozen of PiCIE must list parts of the model such as 'backbone' or "
+                f"'backbone.layer1', but got {names!r}; its parts are "
+                f'{", ".join(name for name, _ in self.named_children())}.'
+            )
+        frozen = [parts[name].requires_grad_(False) for name in names]
+        if frozen and not any(weight.requires_grad for weight in self.parameters()):
+            raise ValueError(
+                f'frozen of PiCIE is {tuple(names)!r}, which leaves nothing to train; leave a part '
+                'out, or score untrained features by tools/baselines.py.'
+            )
+        return frozen
+
+    def train(self, mode: bool = True) -> 'PiCIE':
+        """Set the mode; frozen parts stay in eval mode."""
+        super().train(mode)
+        for part in getattr(self, '_frozen', ()):
+            part.eval()
+        return self
 
     def init_weights(self) -> None:
         """Initialise; a missing weight file of the backbone is refused by name."""

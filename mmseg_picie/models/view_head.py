@@ -83,8 +83,18 @@ class ViewHead(BaseDecodeHead):
 
         Returns:
             Tensor: (N, D, H, W) float32, also under automatic mixed precision.
+
+        Raises:
+            ValueError: If the map has not ``in_channels`` channels.
         """
-        return F.normalize(self._transform_inputs(inputs).float(), dim=1)
+        features = self._transform_inputs(inputs)
+        if features.shape[1] != self.in_channels:
+            raise ValueError(
+                f'in_channels of {type(self).__name__} is {self.in_channels}, but its map has the '
+                f'shape {tuple(features.shape)}; set in_channels to the channels (the second '
+                'number), which are neck.out_channels, or without a neck those of the backbone.'
+            )
+        return F.normalize(features.float(), dim=1)
 
     def loss_by_views(
         self, views: Sequence[Maps], frozen_views: Sequence[Maps] | None = None

@@ -48,3 +48,21 @@ def test_levels_that_do_not_fit_are_refused_with_both_channels(channels):
     with pytest.raises(ValueError) as error:
         neck(maps(*[(c, 4, 4) for c in channels]))
     assert str((2, 3, 4)) in str(error.value) and str(channels) in str(error.value)
+
+
+@pytest.mark.parametrize('shape', [(35, 2), (2,)])
+def test_tokens_are_refused_with_their_shapes(shape):
+    with pytest.raises(ValueError, match=r'takes levels of shape \(N, C, H, W\).*\[\(1, '):
+        SumFPN((2,))(maps(shape))
+
+
+def test_channels_last_levels_are_refused_with_their_shapes():
+    with pytest.raises(ValueError, match=r'\(1, 8, 6, 2\), \(1, 4, 3, 5\).*channels last'):
+        SumFPN((2, 5))(maps((8, 6, 2), (4, 3, 5)))
+
+
+def test_levels_that_cannot_be_are_refused_when_built():
+    with pytest.raises(TypeError, match=r'the number 384; for one level write \(384,\)'):
+        SumFPN(384)
+    with pytest.raises(ValueError, match='at least one level'):
+        SumFPN(())
