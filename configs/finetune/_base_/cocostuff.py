@@ -1,0 +1,6 @@
+"""COCO-Stuff (171 classes): data, schedule and runtime of mmseg."""
+
+_base_ = [
+    f'{__import__("mmseg").__path__[0]}/.mim/configs/_base_/{name}.py'
+    for name in ('datasets/coco-stuff164k', 'schedules/schedule_80k', 'default_runtime')
+]

@@ -1,0 +1,23 @@
+"""100 iterations, however many images have labels; validated once, at the end."""
+
+_base_ = '../../_base_/default_runtime.py'
+
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01), clip_grad=None
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=10, by_epoch=False),
+    dict(type='PolyLR', power=0.9, begin=10, end=100, by_epoch=False),
+]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=100, val_interval=100)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='SegVisualizationHook'),
+)
+log_processor = dict(by_epoch=False)

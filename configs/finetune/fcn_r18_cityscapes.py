@@ -1,0 +1,10 @@
+"""Cityscapes (19 classes) with FCN on all four levels on ResNet-18, from a checkpoint of PiCIE.
+
+Command: python tools/train.py configs/finetune/fcn_r18_cityscapes.py
+"""
+
+_base_ = ['./_base_/models/fcn_r18.py', './_base_/cityscapes.py']
+
+model = dict(
+    data_preprocessor=dict(size=(512, 1024)),
+)

@@ -1,0 +1,12 @@
+"""CamVid with Semantic FPN on ResNet-18, from a checkpoint of PiCIE.
+
+Command: python tools/train.py configs/finetune/semfpn_r18_camvid.py
+"""
+
+_base_ = ['./_base_/models/semfpn_r18.py', './_base_/camvid.py', './_base_/schedule_100i.py']
+
+model = dict(
+    data_preprocessor=dict(size=(160, 160)),
+    backbone=dict(init_cfg=dict(checkpoint='work_dirs/picie_fpn_r18_camvid/epoch_3.pth')),
+    decode_head=dict(num_classes=11),
+)
