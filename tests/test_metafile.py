@@ -43,10 +43,18 @@ def test_metadata_are_those_of_the_config(name):
     head, backbone = config.model.decode_head, config.model.backbone
     encoder = backbone if backbone.type == 'FrozenEncoder' else config.model
     network = encoder.backbone
-    known = {'ResNet': f'ResNet-{network.get("depth")}', 'TIMMBackbone': 'EfficientNet-Lite0'}
-    assert metadata['Architecture'] == [known[network.type], encoder.neck.type, head.type]
+    known = {
+        'ResNet': f'ResNet-{network.get("depth")}',
+        'tf_efficientnet_lite0': 'EfficientNet-Lite0',
+        'vit_small_patch8_224': 'ViT-S/8',
+    }
+    parts = [known[network.get('model_name', network.type)], head.type]
+    if encoder.get('neck'):
+        parts.insert(1, encoder.neck.type)
+        assert encoder.neck.out_channels == head.in_channels
+    assert metadata['Architecture'] == parts
     assert metadata['Clusters'] == head.get('num_clusters', head.get('num_classes'))
-    assert metadata['Channels'] == encoder.neck.out_channels == head.in_channels
+    assert metadata['Channels'] == head.in_channels
     assert metadata['Epochs'] == config.train_cfg.max_epochs
     loader = config.train_dataloader
     assert metadata['Batch Size'] == loader.batch_size
