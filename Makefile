@@ -8,8 +8,13 @@ PYTHON ?= python3
 # What to install; for faiss on the GPU: make EXTRAS=toolbox,gpu,timm,tests
 EXTRAS ?= toolbox,cpu,timm,tests
 
+# Processes that share the tests.
+WORKERS ?= auto
+
 VENV := .venv
 PY := $(VENV)/bin/python
+# A thread each, as there are as many processes as cores.
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS)
 STAMP := $(VENV)/.installed
 
 # Idle OpenMP threads sleep rather than spin: on few cores that is several times faster.
@@ -24,13 +29,13 @@ demo: install
 	$(PY) tools/demo.py
 
 test: install
-	$(PY) -m pytest
+	$(PYTEST)
 
 check: install
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy mmseg_picie
-	$(PY) -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 install: $(STAMP)
 

@@ -295,7 +295,7 @@ def test_converted_checkpoint_is_scored_and_segments_as_the_released_network(
     released = make_released(num_clusters=9)
     with torch.no_grad():
         features = released_features(released['state_dict'], pixels)
-        logits = F.conv2d(features, released[C1]['module.weight'])
+        logits = F.conv2d(features, *released[C1].values())
     clusters = F.interpolate(logits, (128, 192), mode='bilinear', align_corners=False).argmax(1)
     written = np.asarray(Image.open(out_dir / 'labels' / 'scene.png'))
     assert len(np.unique(written)) > 1
