@@ -32,10 +32,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     cfg = without_augmentation(cli.load_config(parser, args))
     cfg.load_from, cfg.resume = None, False
     runner = cli.build_runner(cfg)
-    scores = {
-        'k-means on raw colours': score_raw_colours(runner),
-        'k-means on untrained features': score_untrained_features(runner),
-    }
+    scores = {'k-means on raw colours': score_raw_colours(runner)}
+    try:
+        scores['k-means on untrained features'] = score_untrained_features(runner)
+    except ValueError as error:  # a head without centroids
+        parser.error(str(error))
     for name, metrics in scores.items():
         print(f'{name}: aAcc {metrics["aAcc"]:.2f}, mIoU {metrics["mIoU"]:.2f}')
     if args.out:

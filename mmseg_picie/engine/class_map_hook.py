@@ -92,9 +92,7 @@ def _rewrite(path: str, runner: Runner) -> None:
     key = 'decode_head.cluster_to_class'
     checkpoint['state_dict'][key] = _head(runner).cluster_to_class.cpu()
     checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
-    temporary = path + '.tmp'
-    torch.save(checkpoint, temporary)
-    os.replace(temporary, path)
+    _save_whole(checkpoint, path)
 
 
 def save_for_prediction(runner: Runner, source: str, path: str) -> None:
@@ -108,6 +106,12 @@ def save_for_prediction(runner: Runner, source: str, path: str) -> None:
     checkpoint = torch.load(source, map_location='cpu', weights_only=True)
     state = {key: value.cpu() for key, value in runner.model.state_dict().items()}
     meta = checkpoint.get('meta', {}) | dict(dataset_meta=describe_clusters(runner))
+    _save_whole(dict(meta=meta, state_dict=state), path)
+
+
+def _save_whole(checkpoint: dict, path: str) -> None:
+    """Write a checkpoint, complete or not at all; its folder is made if missing."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     temporary = path + '.tmp'
-    torch.save(dict(meta=meta, state_dict=state), temporary)
+    torch.save(checkpoint, temporary)
     os.replace(temporary, path)

@@ -93,7 +93,7 @@ def test_a_map_of_other_images_is_stored_and_scored(trained, tmp_path, monkeypat
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / 'tools')
     import store_map
 
-    path, out = tmp_path / 'store.py', tmp_path / 'named.pth'
+    path, out = tmp_path / 'store.py', tmp_path / 'new' / 'named.pth'
     config = trained.copy()
     config.experiment_name = config.visualizer.name = f'{tmp_path.name}_store'
     config.val_dataloader.dataset.scene_seed = 5

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from rich.progress import track
+
+from mmseg_picie.datasets.conversion import new_folder, read_pixels, warn_of_counts
 
 SOURCE_VOID = 11
 VOID = 255
@@ -53,30 +54,14 @@ def convert(src: str | Path, out: str | Path, link: bool = False) -> dict[str, i
             size is not its image's.
     """
     src, out = Path(src), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f'OUT must be new or an empty folder, got {out}; remove it first')
-    pairs = {split: list_pairs(src, split) for split in PUBLISHED_COUNTS}
-    for split, expected in PUBLISHED_COUNTS.items():
-        if len(pairs[split]) != expected:
-            logger.warning(
-                '%s has %d images, the published split has %d',
-                src / split,
-                len(pairs[split]),
-                expected,
-            )
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.name}.partial-{os.getpid()}')
-    try:
+    with new_folder(out) as partial:
+        pairs = {split: list_pairs(src, split) for split in PUBLISHED_COUNTS}
+        counts = {split: len(found) for split, found in pairs.items()}
+        warn_of_counts(logger, counts, PUBLISHED_COUNTS)
         jobs = [(split, *pair) for split in pairs for pair in pairs[split]]
         for split, image, annotation in track(jobs, description='Converting'):
             convert_pair(image, annotation, partial, split, link)
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return {split: len(found) for split, found in pairs.items()}
+    return counts
 
 
 def list_pairs(src: Path, split: str) -> list[tuple[Path, Path]]:
@@ -163,22 +148,6 @@ def read_labels(path: Path) -> np.ndarray:
             'take the annotations of the 11-class release'
         )
     return np.where(labels == SOURCE_VOID, VOID, labels).astype(np.uint8)
-
-
-def read_pixels(path: Path) -> np.ndarray:
-    """Read an image file to its end.
-
-    Args:
-        path: Image file.
-
-    Returns:
-        Array (H, W) or (H, W, channels) as stored, with palette indices as they are.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for some broken PNGs
-        raise ValueError(f'{path} cannot be read ({error}); unpack it again') from error
 
 
 def main(argv: Sequence[str] | None = None) -> None:
