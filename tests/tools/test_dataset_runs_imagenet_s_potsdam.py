@@ -1,9 +1,6 @@
 """From the public layout through converter, training and testing, each in a process of its own."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,22 +37,9 @@ SHORT = [
 
 
 @pytest.fixture
-def run(tmp_path) -> Callable[..., str]:
-    """Run a tool in a process of its own, in an empty folder; return what it printed."""
-
-    def run(name: str, *args: object) -> str:
-        paths = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
-        result = subprocess.run(
-            [sys.executable, str(ROOT / 'tools' / name), *map(str, args)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            env=os.environ | {'PYTHONPATH': paths, 'OMP_WAIT_POLICY': 'PASSIVE'},
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout
-
-    return run
+def run(run_tool) -> Callable[..., str]:
+    """Run a tool in a process of its own; return what it printed."""
+    return lambda *words: run_tool(*words).stdout
 
 
 def at(data: Path, *splits: str) -> list[str]:
