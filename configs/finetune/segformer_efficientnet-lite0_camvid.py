@@ -6,7 +6,7 @@ Command: python tools/train.py configs/finetune/segformer_efficientnet-lite0_cam
 _base_ = [
     f'{__import__("mmseg").__path__[0]}/.mim/configs/_base_/models/segformer_mit-b0.py',
     './_base_/camvid.py',
-    './_base_/schedule_100i.py',
+    './_base_/schedule_200i.py',
 ]
 
 model = dict(

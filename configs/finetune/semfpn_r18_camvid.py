@@ -3,7 +3,7 @@
 Command: python tools/train.py configs/finetune/semfpn_r18_camvid.py
 """
 
-_base_ = ['./_base_/models/semfpn_r18.py', './_base_/camvid.py', './_base_/schedule_100i.py']
+_base_ = ['./_base_/models/semfpn_r18.py', './_base_/camvid.py', './_base_/schedule_200i.py']
 
 model = dict(
     data_preprocessor=dict(size=(160, 160)),

@@ -6,7 +6,7 @@ Command: python tools/train.py configs/finetune/upernet_efficientnet-lite0_camvi
 _base_ = [
     f'{__import__("mmseg").__path__[0]}/.mim/configs/_base_/models/upernet_r50.py',
     './_base_/camvid.py',
-    './_base_/schedule_100i.py',
+    './_base_/schedule_200i.py',
 ]
 
 model = dict(

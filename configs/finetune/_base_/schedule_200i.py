@@ -1,4 +1,4 @@
-"""100 iterations, however many images have labels; validated once, at the end."""
+"""200 iterations, however many images have labels; validated once, at the end."""
 
 _base_ = '../../_base_/default_runtime.py'
 
@@ -7,16 +7,16 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=10, by_epoch=False),
-    dict(type='PolyLR', power=0.9, begin=10, end=100, by_epoch=False),
+    dict(type='PolyLR', power=0.9, begin=10, end=200, by_epoch=False),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=100, val_interval=100)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=200, val_interval=200)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=100),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=200),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
