@@ -13,6 +13,7 @@ from .kmeans import (
     initial_fit,
     lloyd_fit,
     minibatch_update,
+    scale_counts,
 )
 from .matching import (
     UNMATCHED,
@@ -52,5 +53,6 @@ __all__ = [
     'match_images',
     'match_many_to_one',
     'minibatch_update',
+    'scale_counts',
     'to_class_confusion',
 ]

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Scores are computed in blocks of at most this many entries (64 MiB of float32), so that memory
-# does not grow with the number of points times the number of clusters.
+# What is computed per point is computed in blocks of at most this many entries (64 MiB of float32),
+# so that beside the points themselves no memory grows with points times clusters or dimensions.
 _MAX_BLOCK_SCORES = 1 << 24
 
 
@@ -84,14 +84,13 @@ def assign(features: Tensor, centroids: Tensor) -> Assignment:
         Assignment: labels and squared distances of the P points. Of equally near centroids, one
         is taken.
     """
-    block = max(1, _MAX_BLOCK_SCORES // len(centroids))
-    scores, labels = [], []
+    block = max(1, _MAX_BLOCK_SCORES // max(centroids.shape))
+    sq_distances, labels = [], []
     for part in features.split(block):
         best, label = centroid_scores(part, centroids).max(1)
-        scores.append(best)
+        sq_distances.append((torch.linalg.vecdot(part, part) - best).clamp_(min=0))
         labels.append(label)
-    sq_norms = torch.linalg.vecdot(features, features)
-    return Assignment(torch.cat(labels), (sq_norms - torch.cat(scores)).clamp_(min=0))
+    return Assignment(torch.cat(labels), torch.cat(sq_distances))
 
 
 def cluster_sums(features: Tensor, centroids: Tensor) -> ClusterSums:
@@ -136,10 +135,27 @@ def minibatch_update(state: KMeansState, batch: ClusterSums) -> KMeansState:
     return KMeansState(torch.lerp(state.centroids, means, rate), counts)
 
 
+def scale_counts(counts: Tensor, numerator: int, denominator: int) -> Tensor:
+    """Multiply counts of a sample by a ratio, in integers that sum to the whole.
+
+    Args:
+        counts (Tensor): (K,) int64 counts, at least 0.
+        numerator (int): points that the sample stands for, per ``denominator`` points of it.
+        denominator (int): see there.
+
+    Returns:
+        Tensor: (K,) int64, each within 1 of ``counts * numerator / denominator``; their sum is that
+            of the exact values, rounded.
+    """
+    ends = (counts.cumsum(0) * numerator + denominator // 2) // denominator
+    return ends.diff(prepend=ends.new_zeros(1))
+
+
 def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
     """Fit centroids by Lloyd's algorithm from randomly chosen points.
 
-    faiss does it where it can be imported, on the GPU if it sees one; otherwise torch does.
+    faiss does it where it can be imported, on the GPU if it sees one; otherwise torch does. Points
+    that lie row by row in the host's memory are not copied.
 
     Args:
         features (Tensor): (P, D) float32 points, all of which are used.
@@ -157,7 +173,7 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
         raise ValueError(
             f'num_clusters must not exceed the number of gathered pixels, but got {num_clusters} '
             f'clusters for {len(features)} pixels; gather more (images, larger views, '
-            'num_init_batches) or ask for fewer clusters.'
+            'num_init_batches, max_init_points) or ask for fewer clusters.'
         )
     check_finite(features)
     faiss = import_faiss()
@@ -214,9 +230,11 @@ def check_finite(features: Tensor) -> None:
     Raises:
         ValueError: If an entry is not finite.
     """
-    finite = features.isfinite()
-    if not finite.all():
-        bad = int((~finite).sum())
+    # A sum needs no mask of the features' size. It may overflow though, so then they are counted.
+    if features.sum().isfinite():
+        return
+    bad = sum(int((~part.isfinite()).sum()) for part in features.flatten().split(1 << 20))
+    if bad:
         raise ValueError(
             f'features must be finite to be clustered, but {bad} of {features.numel()} values '
             'are NaN or infinite; the training has diverged (lower the learning rate) or the '

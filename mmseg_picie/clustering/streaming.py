@@ -5,11 +5,19 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from .kmeans import ClusterSums, KMeansState, cluster_sums, initial_fit, minibatch_update
+from .kmeans import (
+    ClusterSums,
+    KMeansState,
+    cluster_sums,
+    initial_fit,
+    minibatch_update,
+    scale_counts,
+)
+from .point_buffer import PointBuffer
 
 
 class Communicator(Protocol):
-    """What processes that share one stream need of each other."""
+    """What processes that share one stream need of each other. All of them make every call."""
 
     def gather(self, features: Tensor) -> Tensor | None:
         """Images of all processes, (n, P, D) each, in the order of the stream; None elsewhere."""
@@ -19,6 +27,9 @@ class Communicator(Protocol):
 
     def reduce(self, sums: ClusterSums) -> ClusterSums:
         """Sums over all processes, on every process."""
+
+    def fail_together(self, failure: Exception | None) -> None:
+        """Raise on every process if any of them has a failure to tell."""
 
 
 class SingleProcess:
@@ -36,13 +47,19 @@ class SingleProcess:
         """Return the sums."""
         return sums
 
+    def fail_together(self, failure: Exception | None) -> None:
+        """Raise the failure, if there is one."""
+        if failure is not None:
+            raise failure
+
 
 class Clustering(NamedTuple):
     """Result of a pass.
 
     Attributes:
         centroids (Tensor): (K, D) float32.
-        counts (Tensor): (K,) int64, points assigned to each cluster over the pass.
+        counts (Tensor): (K,) int64, points assigned to each cluster over the pass. Points that a
+            sampled initial fit leaves out are counted as the sample is.
         inertia (float): mean over the initial fit and the updates of the mean squared distance of
             the batch's points to the nearest centroid before the update.
         num_updates (int): updates after the initial fit.
@@ -61,13 +78,22 @@ class StreamingKMeans:
     ``batches_per_update`` later batches move the centroids. Batches left over at the end are
     dropped; if the stream ends before the initial fit, what there is is fitted.
 
+    A batch may come in parts. Centroids stay as they are within an update, so only sums over the
+    parts are kept, and after the initial fit memory does not depend on the size of a batch.
+
+    Of several processes, all take the same number of parts and end batches at the same parts. If
+    one of them cannot go on (features are not finite, a fit fails), all of them raise.
+
     Args:
         num_clusters (int): K.
-        num_init_batches (int): batches of the initial fit, at least 1. They are held in memory.
+        num_init_batches (int): batches of the initial fit, at least 1. The first process holds
+            their points in memory.
         num_iters (int): Lloyd iterations of the initial fit.
         batches_per_update (int): batches per update, at least 1.
         seed (int): seed of the initial fit, in [0, 2^31).
         communicator (Communicator, optional): other processes; none by default.
+        num_init_images (int): images that the initial fit will hold, if that is known, so that
+            memory for them is taken once.
     """
 
     def __init__(
@@ -78,6 +104,7 @@ class StreamingKMeans:
         batches_per_update: int = 1,
         seed: int = 0,
         communicator: Communicator | None = None,
+        num_init_images: int = 0,
     ) -> None:
         self.num_clusters = num_clusters
         self.num_init_batches = num_init_batches
@@ -86,9 +113,12 @@ class StreamingKMeans:
         self.seed = seed
         self._communicator = communicator or SingleProcess()
         self._blank: Tensor  # (K, D), where other processes receive centroids
-        self._gathered: list[Tensor] = []
-        self._num_gathered = 0
-        self._pending: list[ClusterSums] = []
+        self._num_init_images = num_init_images
+        self._points: PointBuffer | None = None  # on the first process
+        self._sampling = (1, 1)  # so many pixels are stood for by so many points
+        self._num_batches = 0
+        self._total: ClusterSums | None = None
+        self._failure: Exception | None = None
         self._state: KMeansState | None = None
         self._losses: list[float] = []
 
@@ -98,21 +128,47 @@ class StreamingKMeans:
         Args:
             features (Tensor): (n, P, D) float32: P points of each of n images; n may be 0, if
                 other processes have images left.
+
+        Raises:
+            ValueError: If a feature is not finite, or there are fewer points than clusters.
+        """
+        self.add_part(features)
+        self.end_batch()
+
+    def add_part(self, features: Tensor, pixels_per_image: int | None = None) -> None:
+        """Take a part of a batch, which :meth:`end_batch` ends.
+
+        Args:
+            features (Tensor): as of :meth:`add`.
+            pixels_per_image (int, optional): pixels that the P points of an image stand for in the
+                initial fit, P by default. Counts are scaled by it, so that a sample weighs as much
+                in the updates as all pixels would.
         """
         if self._state is None:
             self._blank = features.new_empty(self.num_clusters, features.shape[-1])
+            if len(features):
+                self._sampling = (pixels_per_image or features.shape[1], features.shape[1])
             gathered = self._communicator.gather(features)
             if gathered is not None:
-                self._gathered.append(gathered.flatten(0, 1))
-            self._num_gathered += 1
-            if self._num_gathered == self.num_init_batches:
-                self._fit()
+                if self._points is None:
+                    self._points = PointBuffer(self._num_init_images * gathered.shape[1])
+                self._points.append(gathered.flatten(0, 1))
             return
-        # Centroids stay as they are within an update, so sums can be kept instead of features.
-        self._pending.append(cluster_sums(features.flatten(0, 1), self._state.centroids))
-        if len(self._pending) == self.batches_per_update:
-            total = self._communicator.reduce(_add(self._pending))
-            self._pending = []
+        part = self._sum(features.flatten(0, 1), self._state.centroids)
+        self._total = part if self._total is None else _add(self._total, part)
+
+    def end_batch(self) -> None:
+        """End a batch: fit or update if it is time for it.
+
+        Raises:
+            ValueError: If a feature is not finite, or there are fewer points than clusters.
+        """
+        self._num_batches += 1
+        if self._state is None:
+            if self._num_batches == self.num_init_batches:
+                self._fit()
+        elif (self._num_batches - self.num_init_batches) % self.batches_per_update == 0:
+            total = self._reduce_total()
             self._record(total)
             self._state = minibatch_update(self._state, total)
 
@@ -123,12 +179,15 @@ class StreamingKMeans:
             Clustering: the same on every process.
 
         Raises:
-            ValueError: If there was no batch, or fewer points than clusters.
+            ValueError: If there was no batch, fewer points than clusters, or a feature that is not
+                finite.
         """
         if self._state is None:
-            if not self._num_gathered:
+            if not self._num_batches:
                 raise ValueError('k-means needs at least one batch, but the data set gave none.')
             self._fit()
+        elif self._total is not None:
+            self._reduce_total()  # dropped, but a diverged network is not passed over
         assert self._state is not None
         losses = self._losses
         return Clustering(
@@ -140,32 +199,52 @@ class StreamingKMeans:
         centroids = self._blank
         counts = torch.zeros(self.num_clusters, dtype=torch.int64, device=centroids.device)
         sq_distance = torch.zeros((), dtype=torch.float64, device=centroids.device)
-        if self._gathered:
-            points = _drain(self._gathered)
-            centroids = initial_fit(points, self.num_clusters, self.num_iters, self.seed)
-            _, counts, sq_distance = cluster_sums(points, centroids)
-        centroids, counts, sq_distance = (
-            self._communicator.broadcast(tensor) for tensor in (centroids, counts, sq_distance)
+        if self._points is not None:
+            try:
+                centroids, counts, sq_distance = self._fit_points(self._points.take())
+            except Exception as failure:  # whatever it is, others wait for this process
+                self._failure = failure
+                sq_distance.fill_(torch.nan)
+        fit = ClusterSums(
+            *(self._communicator.broadcast(part) for part in (centroids, counts, sq_distance))
         )
-        self._state = KMeansState(centroids, counts)
-        self._record(ClusterSums(centroids, counts, sq_distance))
+        self._check(fit)
+        self._state = KMeansState(fit.sums, fit.counts)
+        self._record(fit)
+
+    def _fit_points(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Centroids, and counts and distances of all pixels that the points stand for."""
+        centroids = initial_fit(points, self.num_clusters, self.num_iters, self.seed)
+        _, counts, sq_distance = cluster_sums(points, centroids)
+        pixels, held = self._sampling
+        return centroids, scale_counts(counts, pixels, held), sq_distance * (pixels / held)
+
+    def _sum(self, points: Tensor, centroids: Tensor) -> ClusterSums:
+        """Sums of a part; NaN tells the other processes that this one cannot make any."""
+        try:
+            return cluster_sums(points, centroids)
+        except ValueError as failure:
+            self._failure = self._failure or failure
+            nothing = cluster_sums(points[:0], centroids)
+            return nothing._replace(sq_distance=nothing.sq_distance.fill_(torch.nan))
+
+    def _reduce_total(self) -> ClusterSums:
+        """Sums of the batches since the last update over all processes."""
+        assert self._total is not None
+        total = self._communicator.reduce(self._total)
+        self._total = None
+        self._check(total)
+        return total
+
+    def _check(self, total: ClusterSums) -> None:
+        """Raise on every process what has gone wrong on any."""
+        if total.sq_distance.isnan():
+            self._communicator.fail_together(self._failure)
 
     def _record(self, total: ClusterSums) -> None:
         self._losses.append(float(total.sq_distance) / max(1, int(total.counts.sum())))
 
 
-def _drain(chunks: list[Tensor]) -> Tensor:
-    """Concatenate and empty the list on the way, so that little is held twice."""
-    points = chunks[0].new_empty(sum(map(len, chunks)), chunks[0].shape[1])
-    start = len(points)
-    while chunks:
-        chunk = chunks.pop()
-        points[start - len(chunk) : start] = chunk
-        start -= len(chunk)
-    return points
-
-
-def _add(batches: list[ClusterSums]) -> ClusterSums:
-    """Sums of a union of batches."""
-    sums, counts, sq_distances = zip(*batches, strict=True)
-    return ClusterSums(sum(sums), sum(counts), sum(sq_distances))
+def _add(first: ClusterSums, second: ClusterSums) -> ClusterSums:
+    """Sums of a union of two batches."""
+    return ClusterSums(*(a + b for a, b in zip(first, second, strict=True)))

@@ -40,7 +40,7 @@ def score_raw_colours(runner: Runner) -> dict[str, float]:
     stream = StreamingKMeans(
         num_clusters, settings.num_init_batches, settings.num_iters, seed=settings.seed
     )
-    loader = build_clustering_loader(runner, runner.cfg.default_hooks.clustering.batch_size)
+    loader = build_clustering_loader(runner, settings.batch_size)
     for batch in loader:
         stream.add(_colours(torch.stack(batch['inputs'][-1])))
     centroids = stream.finish().centroids

@@ -12,6 +12,7 @@ from ..clustering import Clustering, describe_backend
 from ..datasets import EpochKeySampler
 from ..models import DeepClusterHead, PiCIE, ViewHead
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
+from .distributed import average_statistics
 
 
 @HOOKS.register_module()
@@ -22,18 +23,33 @@ class KMeansCentroidHook(Hook):
     train on, writes centroids and cluster counts into the heads and freezes a copy of the encoder
     for the epoch's pseudo-labels. A function of the weights, the seed and the epoch alone, so a
     resumed run clusters as the run that was never stopped. The defaults are the released recipe.
-    A model of which no head learns from centroids (IIC) is only checked and seeded.
+    A model of which no head learns from centroids (IIC) is only checked and seeded. Ranks leave
+    every epoch with the same running statistics of normalisation layers: their mean.
+
+    Memory does not grow with the images. Beside what the network needs for
+    ``forward_batch_size`` images, rank 0 holds 4 x D x views x min(init images x pixels,
+    ``max_init_points``) bytes for the initial fit, where the init images are
+    ``num_init_batches`` x ``batch_size`` or all, and the pixels those of a feature map or
+    ``pixels_per_image``. With several clustering heads, each needs as much.
 
     Args:
         batch_size (int): images per batch of the pass, over all ranks.
-        num_init_batches (int): batches that the initial fit holds in memory, in bytes
-            4 x D x pixels of a feature map x ``batch_size`` x this x views, on rank 0.
+        num_init_batches (int): batches of the initial fit, which rank 0 holds in memory.
         num_iters (int): Lloyd iterations of the initial fit.
         batches_per_update (int): batches per mini-batch update.
         images_per_epoch (int, optional): images that are clustered, another random choice each
             epoch; all by default.
         pixels_per_image (int, optional): pixels of each feature map that are used; all by default.
         norm_eval (bool): whether normalisation layers use their running statistics in the pass.
+            If not, features depend on what is forwarded together, and a rank forwards its share of
+            a batch at once, whatever ``forward_batch_size`` says.
+        forward_batch_size (int, optional): images that a rank forwards at once at most; clusters
+            do not depend on it. None for its share of a batch.
+        max_init_points (int, optional): pixels of a view that the initial fit holds at most,
+            equally many of each of its images, so at least ``num_init_batches`` x ``batch_size``.
+            They are chosen at random, and their counts are scaled to the pixels that they stand
+            for, so the fit weighs as much in the updates as one of all pixels, which is the
+            default.
 
     Raises:
         ValueError: If an argument is out of range, no seed is set, the train sampler is not an
@@ -49,6 +65,8 @@ class KMeansCentroidHook(Hook):
         images_per_epoch: int | None = None,
         pixels_per_image: int | None = None,
         norm_eval: bool = True,
+        forward_batch_size: int | None = 16,
+        max_init_points: int | None = None,
     ) -> None:
         given = dict(
             batch_size=batch_size,
@@ -57,12 +75,21 @@ class KMeansCentroidHook(Hook):
             batches_per_update=batches_per_update,
             images_per_epoch=images_per_epoch,
             pixels_per_image=pixels_per_image,
+            forward_batch_size=forward_batch_size,
+            max_init_points=max_init_points,
         )
         for name, value in given.items():
             if value is not None and value < 1:
                 raise ValueError(
                     f'{name} of KMeansCentroidHook must be at least 1, but got {value}.'
                 )
+        num_init_images = num_init_batches * batch_size
+        if max_init_points is not None and max_init_points < num_init_images:
+            raise ValueError(
+                'max_init_points of KMeansCentroidHook must be at least num_init_batches x '
+                f'batch_size = {num_init_images}, a pixel of each image, but got '
+                f'{max_init_points}; raise it, or lower num_init_batches.'
+            )
         self.batch_size = batch_size
         self.num_init_batches = num_init_batches
         self.num_iters = num_iters
@@ -70,6 +97,30 @@ class KMeansCentroidHook(Hook):
         self.images_per_epoch = images_per_epoch
         self.pixels_per_image = pixels_per_image
         self.norm_eval = norm_eval
+        self.forward_batch_size = forward_batch_size if norm_eval else None
+        self.max_init_points = max_init_points
+
+    def settings(self, seed: int, epoch: int) -> PassSettings:
+        """How the pass before an epoch clusters.
+
+        Args:
+            seed (int): of the run.
+            epoch (int): from 0.
+
+        Returns:
+            PassSettings: of this hook.
+        """
+        return PassSettings(
+            batch_size=self.batch_size,
+            num_init_batches=self.num_init_batches,
+            num_iters=self.num_iters,
+            batches_per_update=self.batches_per_update,
+            pixels_per_image=self.pixels_per_image,
+            max_init_points=self.max_init_points,
+            norm_eval=self.norm_eval,
+            seed=seed,
+            epoch=epoch,
+        )
 
     def before_train(self, runner: Runner) -> None:
         """Refuse what would make the run wrong, and make the data loader of the pass."""
@@ -79,7 +130,9 @@ class KMeansCentroidHook(Hook):
         if not _model(runner).needs_centroids:
             runner.logger.info('No head of the model needs centroids, so nothing is clustered.')
             return
-        self._dataloader = build_clustering_loader(runner, self.batch_size, self.images_per_epoch)
+        self._dataloader = build_clustering_loader(
+            runner, self.batch_size, self.images_per_epoch, self.forward_batch_size
+        )
         runner.logger.info(f'k-means runs on {describe_backend()}.')
 
     def _check_run(self, runner: Runner) -> None:
@@ -126,15 +179,7 @@ class KMeansCentroidHook(Hook):
         sampler = self._dataloader.sampler
         assert isinstance(sampler, EpochKeySampler)
         sampler.set_epoch(runner.epoch)
-        settings = PassSettings(
-            self.num_init_batches,
-            self.num_iters,
-            self.batches_per_update,
-            self.pixels_per_image,
-            self.norm_eval,
-            runner.seed,
-            runner.epoch,
-        )
+        settings = self.settings(runner.seed, runner.epoch)
         for name, clusterings in cluster_views(model, self._dataloader, settings).items():
             model.heads()[name].set_centroids(
                 torch.stack([c.centroids for c in clusterings]),
@@ -142,7 +187,13 @@ class KMeansCentroidHook(Hook):
             )
             self._log(runner, name, clusterings)
             self._restart(runner, model.heads()[name])
+        if not self.norm_eval:
+            average_statistics(model)
         model.refresh_labeler()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Bring ranks together before anything is saved, scored or clustered."""
+        average_statistics(_model(runner))
 
     @staticmethod
     def _restart(runner: Runner, head: ViewHead) -> None:

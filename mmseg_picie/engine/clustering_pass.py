@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 from ..clustering import Clustering, StreamingKMeans
 from ..datasets import EpochKeySampler
 from ..models import CentroidHead, PiCIE
+from .clustering_parts import Part, plan_parts
 from .distributed import ProcessGroup
 
 
@@ -22,27 +24,35 @@ class PassSettings:
     """How a pass clusters.
 
     Attributes:
+        batch_size (int): images per batch, over all ranks, of which it is a multiple.
         num_init_batches (int): batches of the initial fit.
         num_iters (int): Lloyd iterations of the initial fit.
         batches_per_update (int): batches per mini-batch update.
         pixels_per_image (int, optional): pixels of a feature map that are used, chosen at random
             and alike in all views; all by default.
+        max_init_points (int, optional): pixels of a view that the initial fit holds at most, over
+            all ranks, chosen likewise, equally many of each image; all by default.
         norm_eval (bool): whether normalisation layers use their running statistics.
         seed (int): what every random choice of the pass depends on.
         epoch (int): likewise.
     """
 
+    batch_size: int
     num_init_batches: int
     num_iters: int
     batches_per_update: int
     pixels_per_image: int | None
+    max_init_points: int | None
     norm_eval: bool
     seed: int
     epoch: int
 
 
 def build_clustering_loader(
-    runner: Runner, batch_size: int, num_images: int | None = None
+    runner: Runner,
+    batch_size: int,
+    num_images: int | None = None,
+    forward_batch_size: int | None = None,
 ) -> DataLoader:
     """Make the data loader of a pass over the training images.
 
@@ -50,16 +60,19 @@ def build_clustering_loader(
         runner (Runner): whose training data, workers and seed are used.
         batch_size (int): images per batch, over all ranks.
         num_images (int, optional): images per epoch, chosen at random; all by default.
+        forward_batch_size (int, optional): images that a rank loads and forwards at once at most;
+            its share of a batch by default.
 
     Returns:
         DataLoader: of the training data set with its pipeline, each image once an epoch.
     """
     train_loader = runner.train_dataloader
+    share = batch_size // get_world_size()
     return runner.build_dataloader(
         dict(
             dataset=train_loader.dataset,
             sampler=dict(type='EpochKeySampler', round_up=False, num_samples=num_images),
-            batch_size=batch_size // get_world_size(),
+            batch_size=min(share, forward_batch_size or share),
             num_workers=train_loader.num_workers,
             persistent_workers=train_loader.persistent_workers,
             pin_memory=train_loader.pin_memory,
@@ -88,28 +101,45 @@ def cluster_views(
 
     Raises:
         ValueError: If there are fewer pixels than clusters, or a feature is not finite.
+        RuntimeError: On the other ranks, if that is so on one.
     """
     model.train(not settings.norm_eval)
+    plan, num_init = _plan(dataloader, settings)
     heads = {name: head for name, head in model.heads().items() if isinstance(head, CentroidHead)}
     streams = {
-        name: [_stream(head, view, settings) for view in range(head.num_views)]
+        name: [_stream(head, view, num_init, settings) for view in range(head.num_views)]
         for name, head in heads.items()
     }
-    for batch in _with_progress(dataloader, settings.epoch):
-        data = model.data_preprocessor(batch, False)
-        views = model.extract_views(data['inputs'], data['data_samples'])
-        chosen = _choose_pixels(data['data_samples'], views[0][0], settings)
+    # A rank with an image less than others may have a forward pass less.
+    for batch, parts in zip_longest(_with_progress(dataloader, settings.epoch), plan):
+        views, samples = ([], []) if batch is None else _forward(model, batch)
         for name, head in heads.items():
-            for stream, maps in zip(streams[name], views[: head.num_views], strict=True):
-                stream.add(_to_points(head.embed(maps), chosen))
-    for name, head in heads.items():
-        for _ in range(_missing_steps(dataloader)):
-            for stream in streams[name]:
-                stream.add(head.centroids.new_empty(0, 1, head.centroids.shape[-1]))
+            for view, stream in enumerate(streams[name]):
+                if views:
+                    embedding = head.embed(views[view])
+                else:
+                    embedding = head.centroids.new_empty(0, head.centroids.shape[-1], 1, 1)
+                for part in parts:
+                    chosen = embedding[part.images], samples[part.images]
+                    stream.add_part(*_to_points(*chosen, num_init * part.is_initial, settings))
+                    if part.ends_batch:
+                        stream.end_batch()
     return {name: [stream.finish() for stream in group] for name, group in streams.items()}
 
 
-def _stream(head: CentroidHead, view: int, settings: PassSettings) -> StreamingKMeans:
+def _plan(dataloader: DataLoader, settings: PassSettings) -> tuple[list[list[Part]], int]:
+    """The parts of each forward pass, alike on all ranks, and the images of the initial fit."""
+    sampler, per_forward = dataloader.sampler, dataloader.batch_size
+    assert isinstance(sampler, EpochKeySampler) and per_forward is not None
+    most_images = len(range(0, sampler.size, sampler.world_size))  # those of rank 0
+    per_batch = settings.batch_size // sampler.world_size
+    plan = plan_parts(most_images, per_forward, per_batch, settings.num_init_batches)
+    return plan, min(sampler.size, settings.num_init_batches * settings.batch_size)
+
+
+def _stream(
+    head: CentroidHead, view: int, num_init: int, settings: PassSettings
+) -> StreamingKMeans:
     """The k-means of one view of one head, with a seed of its own."""
     sequence = np.random.SeedSequence((settings.seed, settings.epoch, view))
     return StreamingKMeans(
@@ -119,6 +149,7 @@ def _stream(head: CentroidHead, view: int, settings: PassSettings) -> StreamingK
         settings.batches_per_update,
         seed=int(sequence.generate_state(1)[0] >> 1),  # faiss takes 31 bits
         communicator=ProcessGroup(),
+        num_init_images=num_init,
     )
 
 
@@ -129,33 +160,43 @@ def _with_progress(dataloader: DataLoader, epoch: int) -> Iterator[dict]:
     return iter(track(batches, description, total=len(dataloader), disable=not is_main_process()))
 
 
-def _missing_steps(dataloader: DataLoader) -> int:
-    """Batches that rank 0 has and this rank has not, as the images do not divide evenly."""
-    if get_world_size() == 1:
-        return 0
-    sampler, batch_size = dataloader.sampler, dataloader.batch_size
-    assert isinstance(sampler, EpochKeySampler) and batch_size is not None
-    most = len(range(0, sampler.size, sampler.world_size))
-    return -(-most // batch_size) - len(dataloader)
+def _forward(model: PiCIE, batch: dict) -> tuple[list[list[Tensor]], list]:
+    """The decoder's maps of each view, and the samples."""
+    data = model.data_preprocessor(batch, False)
+    return model.extract_views(data['inputs'], data['data_samples']), data['data_samples']
 
 
-def _choose_pixels(data_samples: list, maps: Tensor, settings: PassSettings) -> Tensor | None:
-    """(N, P) indices of the pixels to use, a function of seed, epoch and image; None for all."""
-    total = maps.shape[2] * maps.shape[3]
-    if settings.pixels_per_image is None or settings.pixels_per_image >= total:
-        return None
+def _to_points(
+    embedding: Tensor, samples: list, num_init: int, settings: PassSettings
+) -> tuple[Tensor, int]:
+    """Points of maps, and what they stand for.
+
+    Args:
+        embedding (Tensor): (n, D, H, W).
+        samples (list): n samples.
+        num_init (int): images of the initial fit if these are some of them, else 0.
+        settings (PassSettings): how many pixels are used.
+
+    Returns:
+        tuple[Tensor, int]: (n, P, D), and the pixels per image that the P points stand for.
+    """
+    points = embedding.flatten(2).mT
+    total = points.shape[1]
+    pixels = held = min(settings.pixels_per_image or total, total)
+    if num_init and settings.max_init_points is not None:
+        held = min(held, settings.max_init_points // num_init)
+    if held < total and samples:
+        chosen = _choose_pixels(samples, total, held, settings).to(points.device)
+        points = points.gather(1, chosen[..., None].expand(-1, -1, points.shape[2]))
+    return points.contiguous(), pixels
+
+
+def _choose_pixels(samples: list, total: int, number: int, settings: PassSettings) -> Tensor:
+    """(n, ``number``) indices below ``total``, a function of seed, epoch and image."""
     chosen = [
         np.random.default_rng(
             (settings.seed, settings.epoch, sample.metainfo['sample_idx'], total)
-        ).choice(total, settings.pixels_per_image, replace=False)
-        for sample in data_samples
+        ).choice(total, number, replace=False)
+        for sample in samples
     ]
-    return torch.from_numpy(np.stack(chosen)).to(maps.device)
-
-
-def _to_points(embedding: Tensor, chosen: Tensor | None) -> Tensor:
-    """(N, P, D) points of an (N, D, H, W) map."""
-    points = embedding.flatten(2).mT
-    if chosen is not None:
-        points = points.gather(1, chosen[..., None].expand(-1, -1, points.shape[2]))
-    return points.contiguous()
+    return torch.from_numpy(np.stack(chosen))

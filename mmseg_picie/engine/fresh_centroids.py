@@ -1,11 +1,13 @@
 """Centroids fitted afresh, with the weights as they are, on un-augmented training images."""
 
 import copy
+import dataclasses
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..models import CentroidHead, DeepClusterHead, PiCIE
+from .centroid_hook import KMeansCentroidHook
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
 
 
@@ -35,16 +37,12 @@ def pass_settings(runner: Runner) -> PassSettings:
     Returns:
         PassSettings: with the runner's seed, as of epoch 0, normalisation in eval mode.
     """
-    clustering = runner.cfg.default_hooks.clustering
-    return PassSettings(
-        num_init_batches=clustering.num_init_batches,
-        num_iters=clustering.num_iters,
-        batches_per_update=clustering.get('batches_per_update', 1),
-        pixels_per_image=clustering.get('pixels_per_image'),
-        norm_eval=True,
-        seed=runner.seed,
-        epoch=0,
-    )
+    return dataclasses.replace(clustering_hook(runner).settings(runner.seed, 0), norm_eval=True)
+
+
+def clustering_hook(runner: Runner) -> KMeansCentroidHook:
+    """The hook that the config's ``default_hooks.clustering`` makes."""
+    return next(hook for hook in runner.hooks if isinstance(hook, KMeansCentroidHook))
 
 
 def fit_fresh_centroids(runner: Runner) -> None:
@@ -68,9 +66,9 @@ def fit_fresh_centroids(runner: Runner) -> None:
         )
     if isinstance(head, DeepClusterHead):
         head.predict_with = 'centroids'  # its classifier belongs to the old ones
-    clustering = runner.cfg.default_hooks.clustering
+    hook = clustering_hook(runner)
     loader = build_clustering_loader(
-        runner, clustering.batch_size, clustering.get('images_per_epoch')
+        runner, hook.batch_size, hook.images_per_epoch, hook.forward_batch_size
     )
     for name, clusterings in cluster_views(model, loader, pass_settings(runner)).items():
         # The last view is resized as images are for evaluation.
