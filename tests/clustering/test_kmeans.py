@@ -22,6 +22,7 @@ from mmseg_picie.clustering import (
     kmeans,
     lloyd_fit,
     minibatch_update,
+    scale_counts,
 )
 
 
@@ -78,7 +79,7 @@ def test_squared_distances_are_never_negative():
 def test_assign_in_blocks_gives_the_same(monkeypatch):
     points, centroids = randn(101, 8), randn(5, 8, seed=1)
     whole = assign(points, centroids)
-    for block in (1, 35, 5 * 101):  # of 1, 7 and all points
+    for block in (1, 7 * 8, 8 * 101):  # of 1, 7 and all points
         monkeypatch.setattr(kmeans, '_MAX_BLOCK_SCORES', block)
         parts = assign(points, centroids)
         np.testing.assert_array_equal(parts.labels, whole.labels)
@@ -267,6 +268,31 @@ def test_as_many_clusters_as_points_is_the_limit(monkeypatch, with_faiss):
     assert sorted(found.tolist()) == sorted(points.tolist())
     with pytest.raises(ValueError, match='num_clusters must not exceed .* 7 clusters for 6 pixels'):
         initial_fit(points, 7, 3, seed=0)
+
+
+# Memory and counts of samples
+
+
+def test_nothing_of_the_size_of_the_points_is_made_beside_them(monkeypatch):
+    monkeypatch.setattr(kmeans, '_MAX_BLOCK_SCORES', 1 << 12)
+    points = randn(20_000, 64)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        centroids = initial_fit(points, 5, 3, seed=0)
+        cluster_sums(points, centroids)
+    largest = max(event.self_cpu_memory_usage for event in profile.events())
+    assert 0 < largest < points.nbytes / 16
+
+
+def test_scaled_counts_are_near_the_ratio_and_sum_to_the_whole():
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        counts = torch.randint(0, 50, (9,), generator=generator) * 7
+        pixels, held = 96, 7
+        scaled = scale_counts(counts, pixels, held)
+        assert scaled.dtype == torch.int64
+        assert (scaled - counts * pixels / held).abs().max() <= 1
+        assert scaled.sum() == counts.sum() // held * pixels
+        assert torch.equal(scale_counts(counts, 1, 1), counts)
 
 
 # Bad input

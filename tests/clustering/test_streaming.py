@@ -68,6 +68,47 @@ def test_stream_equals_fit_and_updates(num_batches, num_init, per_update, num_up
     assert result.inertia == pytest.approx(sum(losses) / len(losses), rel=1e-6)
 
 
+@pytest.mark.parametrize('size', [1, 2, 3])
+def test_parts_of_a_batch_give_what_the_batch_gives(size):
+    whole = batches(5, 5, 5, 5, 5, 5, 2)
+    expected = run(StreamingKMeans(K, 2, 10, 2), whole)
+    for num_init_images in (0, 10):
+        stream = StreamingKMeans(K, 2, 10, 2, num_init_images=num_init_images)
+        for batch in whole:
+            for part in batch.split(size):
+                stream.add_part(part)
+            stream.end_batch()
+        result = stream.finish()
+        torch.testing.assert_close(result.centroids, expected.centroids, rtol=0, atol=1e-6)
+        assert result.counts.tolist() == expected.counts.tolist()
+        assert result.inertia == pytest.approx(expected.inertia, rel=1e-6)
+        assert result.num_updates == expected.num_updates == 2
+
+
+@pytest.mark.parametrize('held', [1, 7, 48])
+def test_a_sampled_initial_fit_weighs_as_much_as_a_full_one(held):
+    """One cluster of 3 x 48 pixels at 2, then as many at 6: its centroid ends half way."""
+    images = torch.full((3, 48, D), 2.0)
+    stream = StreamingKMeans(1, 1, 10)
+    stream.add_part(images[:, :held], pixels_per_image=48)
+    stream.end_batch()
+    stream.add(3 * images)
+    result = stream.finish()
+    torch.testing.assert_close(result.centroids, torch.full((1, D), 4.0))
+    assert result.counts.tolist() == [2 * 3 * 48]
+
+
+def test_inertia_of_a_sample_is_that_of_its_points():
+    (images,) = batches(4, pixels=30)
+    expected = run(StreamingKMeans(K, 1, 10), [images])
+    stream = StreamingKMeans(K, 1, 10)
+    stream.add_part(images, pixels_per_image=70)
+    stream.end_batch()
+    result = stream.finish()
+    assert result.inertia == pytest.approx(expected.inertia, rel=1e-6)
+    assert result.counts.sum() == 4 * 70
+
+
 def test_batches_left_over_do_not_matter():
     parts = batches(2, 2, 2, 2)
     first = run(StreamingKMeans(K, 1, 10, 2), parts[:3])
@@ -113,6 +154,14 @@ def test_a_diverged_batch_is_refused():
         stream.add(parts[1])
 
 
+def test_a_diverged_batch_is_refused_even_if_it_is_left_over():
+    stream = StreamingKMeans(K, 1, 10, batches_per_update=2)
+    parts = batches(1, 1)
+    parts[1][0, 0, 0] = float('inf')
+    with pytest.raises(ValueError, match='1 of 300 values'):
+        run(stream, parts)
+
+
 class Threads:
     """Communicators of processes, played by threads that meet at every call."""
 
@@ -148,6 +197,28 @@ class ThreadRank:
         parts = self.threads.exchange(self.rank, sums)
         return ClusterSums(*(sum(values) for values in zip(*parts, strict=True)))
 
+    def fail_together(self, failure):
+        failures = self.threads.exchange(self.rank, failure)
+        raise failure or RuntimeError(str(next(filter(None, failures))))
+
+
+def run_ranks(world_size, work):
+    """What `work(communicator)` returns, or raises, on every rank."""
+    threads, results = Threads(world_size), [None] * world_size
+
+    def call(rank):
+        try:
+            results[rank] = work(ThreadRank(threads, rank))
+        except (ValueError, RuntimeError) as error:
+            results[rank] = error
+
+    workers = [threading.Thread(target=call, args=(rank,)) for rank in range(world_size)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    return results
+
 
 @pytest.mark.parametrize('world_size', [2, 3])
 @pytest.mark.parametrize('num_init', [2, 9])
@@ -155,20 +226,37 @@ def test_several_processes_give_the_same_as_one(world_size, num_init):
     """Also if they hold different numbers of images, or none, of a batch."""
     parts = batches(4, 3, 4, 2, 1, 3)
     alone = run(StreamingKMeans(K, num_init, 10, 2), parts)
-    threads, results = Threads(world_size), [None] * world_size
 
-    def work(rank):
-        stream = StreamingKMeans(K, num_init, 10, 2, communicator=ThreadRank(threads, rank))
-        results[rank] = run(stream, [part[rank::world_size] for part in parts])
+    def work(communicator):
+        stream = StreamingKMeans(K, num_init, 10, 2, communicator=communicator)
+        return run(stream, [part[communicator.rank :: world_size] for part in parts])
 
-    workers = [threading.Thread(target=work, args=(rank,)) for rank in range(world_size)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
+    results = run_ranks(world_size, work)
     for result in results:
         assert torch.equal(result.centroids, results[0].centroids)
         torch.testing.assert_close(result.centroids, alone.centroids, rtol=0, atol=1e-5)
         assert result.counts.tolist() == alone.counts.tolist()
         assert result.inertia == pytest.approx(alone.inertia, rel=1e-6)
         assert result.num_updates == alone.num_updates
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'broken', 'message'),
+    [
+        ((1, 1), None, '4 clusters for 2 pixels'),  # the fit fails, on the first process alone
+        ((8, 8), 1, '1 of 96 values'),  # the fit meets another process's diverged features
+        ((8, 8, 8), 2, '1 of 24 values'),  # an update does: seen by the second process alone
+    ],
+)
+def test_what_fails_on_one_process_is_raised_on_all(sizes, broken, message):
+    parts = batches(*sizes, pixels=1)
+    if broken is not None:
+        parts[broken][1, 0, 0] = float('nan')
+
+    def work(communicator):
+        stream = StreamingKMeans(K, 2, 10, communicator=communicator)
+        return run(stream, [part[communicator.rank :: 2] for part in parts])
+
+    results = run_ranks(2, work)
+    assert [type(result) for result in results].count(ValueError) == 1
+    assert all(message in str(result) for result in results)

@@ -1,10 +1,7 @@
 """Whole runs through the tools, each in processes of its own."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +10,6 @@ import torch
 from PIL import Image
 
 from mmseg_picie.datasets.synthetic_scenes import draw_scene
-
-ROOT = Path(__file__).parents[2]
 
 KILLER = """
 import os, signal
@@ -86,36 +81,6 @@ def test_the_number_of_workers_changes_nothing(config_path, run_tool, tmp_path):
         run_tool('train.py', config_path, '--work-dir', work_dir, '--cfg-options', *options)
     states = [state_of(tmp_path / f'workers_{n}' / 'epoch_2.pth') for n in (0, 2)]
     assert_equal(*states)
-
-
-@pytest.mark.slow
-def test_two_ranks_find_the_centroids_of_one_process(config_path, run_tool, tmp_path):
-    # Without a learning rate, and with fixed norms, training changes nothing, so the validation
-    # is of one model whatever the batches of the ranks were.
-    options = ('--cfg-options', 'train_cfg.max_epochs=1', 'optim_wrapper.optimizer.lr=0.0')
-    options += ('model.backbone.norm_eval=True',)
-    run_tool('train.py', config_path, '--work-dir', tmp_path / 'one', *options)
-    result = subprocess.run(
-        ['bash', str(ROOT / 'tools' / 'dist_train.sh'), str(config_path), '2']
-        + ['--work-dir', str(tmp_path / 'two'), *options, 'train_dataloader.batch_size=2'],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=_environment(),
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    one, two = (state_of(tmp_path / name / 'epoch_1.pth') for name in ('one', 'two'))
-    torch.testing.assert_close(
-        one['decode_head.centroids'], two['decode_head.centroids'], atol=1e-4, rtol=0
-    )
-    assert torch.equal(one['decode_head.cluster_counts'], two['decode_head.cluster_counts'])
-    # Seven images over two ranks: each is counted once, so the match is the same.
-    assert torch.equal(one['decode_head.cluster_to_class'], two['decode_head.cluster_to_class'])
-
-
-def _environment() -> dict[str, str]:
-    path = str(Path(sys.executable).parent) + os.pathsep + os.environ['PATH']
-    return os.environ | {'PATH': path, 'PORT': '29611', 'OMP_NUM_THREADS': '1'}
 
 
 @pytest.mark.slow
