@@ -40,6 +40,7 @@ class EpochTimer:
     def __init__(self) -> None:
         self.records: list[dict[str, float]] = []
         self._phase = 'none'
+        self._pausing = False
         self._since = self._epoch_since = time.perf_counter()
 
     def attach(self, runner: Runner) -> None:
@@ -75,9 +76,22 @@ class EpochTimer:
 
     def enter(self, phase: str) -> None:
         """End the present part of the epoch and begin another; 'none' for one not counted."""
+        if self._pausing:
+            return
         now = time.perf_counter()
         self.add(self._phase, now - self._since)
         self._phase, self._since = phase, now
+
+    def pause(self) -> None:
+        """Leave out, of the parts and of the whole, what comes now."""
+        self.enter('none')
+        self._pausing = True
+
+    def go_on(self, phase: str) -> None:
+        """Count again, as a part of the epoch."""
+        self._pausing = False
+        self._epoch_since += time.perf_counter() - self._since
+        self.enter(phase)
 
     def end_epoch(self) -> None:
         """The epoch and its evaluation are over."""
