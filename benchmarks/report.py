@@ -106,14 +106,9 @@ def in_turn(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, 
     return results
 
 
-def medians(records: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
-    """The median of every entry over repetitions; None where a repetition has none."""
-    return {
-        name: None
-        if any(record[name] is None for record in records)
-        else statistics.median([record[name] for record in records])
-        for name in records[0]
-    }
+def medians(records: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The median of every entry over repetitions."""
+    return {name: statistics.median([record[name] for record in records]) for name in records[0]}
 
 
 def make_table(rows: Sequence[dict[str, Any]]) -> str:

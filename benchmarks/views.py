@@ -196,10 +196,10 @@ class PillowChain:
 
     def _crop_flip(self, image: Image.Image, draw: GeometricDraw) -> Image.Image:
         width, height = image.size
-        left, top = draw.left * width, draw.top * height
-        box = (left, top, left + draw.width * width, top + draw.height * height)
         # Corners in whole pixels, as Pillow's crop has them.
-        image = image.crop(tuple(round(side) for side in box))
+        left, right = (round(x * width) for x in (draw.left, draw.left + draw.width))
+        top, bottom = (round(y * height) for y in (draw.top, draw.top + draw.height))
+        image = image.crop((left, top, right, bottom))
         image = image.resize(self.view_size[::-1], Image.Resampling.BILINEAR)
         if draw.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
