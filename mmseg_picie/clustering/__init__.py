@@ -8,13 +8,10 @@ from .kmeans import (
     centroid_scores,
     check_finite,
     cluster_sums,
-    describe_backend,
-    import_faiss,
-    initial_fit,
-    lloyd_fit,
     minibatch_update,
     scale_counts,
 )
+from .lloyd import describe_backend, import_faiss, initial_fit, lloyd_fit
 from .matching import (
     UNMATCHED,
     Scores,

@@ -9,10 +9,10 @@ from .kmeans import (
     ClusterSums,
     KMeansState,
     cluster_sums,
-    initial_fit,
     minibatch_update,
     scale_counts,
 )
+from .lloyd import initial_fit
 from .point_buffer import PointBuffer
 
 

@@ -7,12 +7,14 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from numpy.random import SeedSequence
+from torch.utils.data import DataLoader
 
 from ..clustering import Clustering, describe_backend
 from ..datasets import EpochKeySampler
 from ..models import DeepClusterHead, PiCIE, ViewHead
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from .distributed import average_statistics
+from .host import keep_freed_memory, yield_to_network
 
 
 @HOOKS.register_module()
@@ -127,12 +129,17 @@ class KMeansCentroidHook(Hook):
         self._check_run(runner)
         # A resumed run takes the checkpoint's seed, which its sampler does not know yet.
         runner.train_dataloader.sampler.seed = runner.seed
+        keep_freed_memory()
+        yield_to_network(runner, runner.train_dataloader)
+        if isinstance(runner.val_dataloader, DataLoader):
+            yield_to_network(runner, runner.val_dataloader)
         if not _model(runner).needs_centroids:
             runner.logger.info('No head of the model needs centroids, so nothing is clustered.')
             return
         self._dataloader = build_clustering_loader(
             runner, self.batch_size, self.images_per_epoch, self.forward_batch_size
         )
+        yield_to_network(runner, self._dataloader)
         runner.logger.info(f'k-means runs on {describe_backend()}.')
 
     def _check_run(self, runner: Runner) -> None:

@@ -18,6 +18,8 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from .host import keep_freed_memory
+
 # What a launcher of the kind of torchrun sets for each of its processes.
 RENDEZVOUS_VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
@@ -148,29 +150,31 @@ def enable_amp(parser: argparse.ArgumentParser, cfg: Config) -> None:
     """
     wrapper = cfg.get('optim_wrapper')
     kind = wrapper.get('type', 'OptimWrapper') if wrapper else None
-    if kind == 'AmpOptimWrapper':
-        print_log('--amp: the config uses AmpOptimWrapper already.', 'current', logging.WARNING)
-    elif kind == 'OptimWrapper':
-        wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
-    else:
+    if kind in ('AmpOptimWrapper', 'CPUAmpOptimWrapper'):
+        print_log(f'--amp: the config uses {kind} already.', 'current', logging.WARNING)
+    elif kind != 'OptimWrapper':
         parser.error(
             f'argument --amp: optim_wrapper.type must be OptimWrapper, got {kind}; '
             'leave --amp out, or set the type to AmpOptimWrapper in the config'
         )
+    elif get_device() == 'cpu':
+        wrapper.update(type='CPUAmpOptimWrapper')
+    else:
+        wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
 
 
 def require_device_for_amp(parser: argparse.ArgumentParser, cfg: Config) -> None:
-    """End the tool if mixed precision is asked for, by option or config, without a GPU.
+    """End the tool if the config asks for a GPU's mixed precision without one.
 
     Args:
         parser: Reports it.
         cfg: The config.
     """
-    wanted = (cfg.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper'
-    if wanted and get_device() in ('cpu', 'mps'):
+    kind, device = (cfg.get('optim_wrapper') or {}).get('type'), get_device()
+    if kind == 'AmpOptimWrapper' and device in ('cpu', 'mps'):
         parser.error(
-            'argument --amp (or optim_wrapper.type=AmpOptimWrapper): mixed precision needs a GPU, '
-            f'and the only device here is {get_device()}; leave it out'
+            f'optim_wrapper.type: AmpOptimWrapper needs a GPU, and the only device here is {device}'
+            '; on a CPU set it to CPUAmpOptimWrapper, or to OptimWrapper and give --amp'
         )
 
 
@@ -221,6 +225,7 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         The runner, before any training or testing.
     """
+    keep_freed_memory()
     if 'runner_type' not in cfg:
         return Runner.from_cfg(cfg)
     from mmseg.registry import RUNNERS

@@ -163,7 +163,7 @@ def _with_progress(dataloader: DataLoader, epoch: int) -> Iterator[dict]:
 def _forward(model: PiCIE, batch: dict) -> tuple[list[list[Tensor]], list]:
     """The decoder's maps of each view, and the samples."""
     data = model.data_preprocessor(batch, False)
-    return model.extract_views(data['inputs'], data['data_samples']), data['data_samples']
+    return model.extract_frozen_views(data['inputs'], data['data_samples']), data['data_samples']
 
 
 def _to_points(

@@ -15,6 +15,7 @@ from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
 from ..views import crop_flip_features
+from .precision import FORWARD_DTYPES, forward_precision
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
@@ -40,14 +41,17 @@ class PiCIE(EncoderDecoder):
         head_weights (str): how several heads share the loss. 'log': head i by 1 / log(K_i),
             normalised to sum to 1, which for two heads is PiCIE + H's
             w1 = log K2 / (log K1 + log K2); 'equal': each with weight 1. No matter for one head.
+        frozen_dtype (str): precision of the passes that are not trained through, for clusters and
+            pseudo-labels: 'float32'; 'bfloat16', by autocast; or 'auto', which is 'bfloat16' on a
+            CPU that has instructions for it (AVX512-BF16, AMX) and 'float32' elsewhere.
         frozen (Sequence[str]): parts that are not trained, such as ``('backbone',)``: their
             weights get no gradient, and their normalisation statistics stay as they are.
         kwargs: as of ``EncoderDecoder``.
 
     Raises:
         TypeError: If a head is not a :class:`ViewHead`.
-        ValueError: If ``head_weights`` is unknown, or ``frozen`` names no part of the model or
-            leaves nothing to train.
+        ValueError: If ``head_weights`` or ``frozen_dtype`` is unknown, or ``frozen`` names no part
+            of the model or leaves nothing to train.
     """
 
     # The frozen encoder, in a list so that it is not registered as a part of the model.
@@ -57,6 +61,7 @@ class PiCIE(EncoderDecoder):
         self,
         *args: Any,
         head_weights: str = 'log',
+        frozen_dtype: str = 'float32',
         frozen: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
@@ -75,6 +80,11 @@ class PiCIE(EncoderDecoder):
                 f'head_weights must be one of {HEAD_WEIGHTS}, but got {head_weights!r}.'
             )
         self.head_weights = head_weights
+        if frozen_dtype not in FORWARD_DTYPES:
+            raise ValueError(
+                f'frozen_dtype must be one of {FORWARD_DTYPES}, but got {frozen_dtype!r}.'
+            )
+        self.frozen_dtype = frozen_dtype
 
     @property
     def num_views(self) -> int:
@@ -185,6 +195,26 @@ class PiCIE(EncoderDecoder):
             )
         return result
 
+    @torch.no_grad()
+    def extract_frozen_views(
+        self,
+        views: Sequence[Tensor],
+        data_samples: SampleList,
+        encoder: nn.Module | None = None,
+    ) -> list[list[Tensor]]:
+        """Feature maps for clusters and pseudo-labels, without gradient, by ``frozen_dtype``.
+
+        Args:
+            views (Sequence[Tensor]): as of :meth:`extract_views`.
+            data_samples (SampleList): likewise.
+            encoder (nn.Module, optional): likewise.
+
+        Returns:
+            list[list[Tensor]]: likewise.
+        """
+        with forward_precision(self.frozen_dtype, views[0].device):
+            return self.extract_views(views, data_samples, encoder)
+
     def loss(self, inputs: Sequence[Tensor], data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of a batch of paired views.
 
@@ -207,8 +237,7 @@ class PiCIE(EncoderDecoder):
                     'PiCIE needs centroids before it is trained; add clustering='
                     "dict(type='KMeansCentroidHook') to default_hooks of the config."
                 )
-            with torch.no_grad():
-                frozen_views = self.extract_views(inputs, data_samples, self._labeler[0])
+            frozen_views = self.extract_frozen_views(inputs, data_samples, self._labeler[0])
         views = self.extract_views(inputs, data_samples)
         heads = self.heads()
         losses: dict[str, Tensor] = {}

@@ -180,11 +180,17 @@ def test_amp_changes_the_wrapper(run, monkeypatch):
     assert wrapper.optimizer.lr == 0.01
 
 
-def test_amp_without_gpu_is_refused(refusal, monkeypatch):
+def test_amp_on_a_cpu_takes_the_wrapper_for_it(run, monkeypatch):
     monkeypatch.setattr('mmseg_picie.engine.cli.get_device', lambda: 'cpu')
-    assert 'mixed precision needs a GPU' in refusal('train', '--amp')
+    wrapper = run('train', '--amp').optim_wrapper
+    assert wrapper.type == 'CPUAmpOptimWrapper'
+    assert wrapper.optimizer.lr == 0.01
+
+
+def test_amp_of_a_gpu_is_refused_without_one(refusal, monkeypatch):
+    monkeypatch.setattr('mmseg_picie.engine.cli.get_device', lambda: 'cpu')
     option = 'optim_wrapper.type=AmpOptimWrapper'
-    assert 'mixed precision needs a GPU' in refusal('train', '--cfg-options', option)
+    assert 'AmpOptimWrapper needs a GPU' in refusal('train', '--cfg-options', option)
 
 
 def test_amp_with_a_foreign_wrapper_is_refused(refusal):

@@ -89,13 +89,21 @@ def test_feature_crop_flip_sees_the_true_neighbours_at_the_border_of_the_crop(go
 
 
 def test_base_image_and_view_2_equal_the_released_ones(golden):
-    """Exact: the same Pillow filter, the same crop."""
+    """Exact by Pillow; the faster filter differs by a grey level in few values."""
     data = golden('photometric')
-    base = cover(data['photo'], (64, 64))
-    np.testing.assert_array_equal(base[::4], data['photo_base64'])
-    np.testing.assert_array_equal(resize(base, (32, 32)), data['photo_base64_to_32'])
-    # Larger than the image: it is enlarged.
-    np.testing.assert_array_equal(cover(data['photo'], (128, 128))[::8], data['photo_base128'])
+    for exact in (True, False):
+        base = cover(data['photo'], (64, 64), exact=exact)
+        small = resize(base, (32, 32), exact=exact)
+        # Larger than the image: it is enlarged.
+        large = cover(data['photo'], (128, 128), exact=exact)
+        for ours, released in (
+            (base[::4], data['photo_base64']),
+            (small, data['photo_base64_to_32']),
+            (large[::8], data['photo_base128']),
+        ):
+            difference = ours.astype(int) - released
+            assert abs(difference).max() <= 1 - exact
+            assert (difference != 0).mean() < 0.01
 
 
 def test_evaluated_labels_equal_the_released_ones(golden):

@@ -86,11 +86,11 @@ class ResizeCenterCrop(BaseTransform):
                 )
             fit = cover if self.keep_ratio else resize
             results['gt_seg_map'] = fit(labels, self.size, nearest=True)
-            results['img'] = fit(image, self.size)
+            results['img'] = fit(image, self.size, exact=True)
             results['ori_shape'] = self.size
         else:
             size = cover_size(image.shape[:2], self.size) if self.keep_ratio else self.size
-            results['img'] = resize(image, size)
+            results['img'] = resize(image, size, exact=True)
         results['img_shape'] = results['pad_shape'] = results['img'].shape[:2]
         return results
 

@@ -1,0 +1,129 @@
+"""The first centroids of a pass: Lloyd's k-means over points in memory."""
+
+import functools
+import warnings
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .kmeans import assign, check_finite, cluster_sums
+
+# Up to so many clusters this module's iterations are faster than those of faiss on a CPU.
+MAX_TORCH_CLUSTERS = 64
+
+
+def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
+    """Fit centroids by Lloyd's algorithm from randomly chosen points.
+
+    faiss does it where it can be imported, on the GPU if it sees one. For up to
+    ``MAX_TORCH_CLUSTERS`` on a CPU torch does it, faster, from the points that faiss would choose,
+    so the result is the same (of an empty cluster it is not: faiss splits a large one). Without
+    faiss torch does it from a choice of its own. Points that lie row by row in the host's memory
+    are not copied.
+
+    Args:
+        features (Tensor): (P, D) float32 points, all of which are used.
+        num_clusters (int): K, at least 1 and at most P.
+        num_iters (int): Lloyd iterations, at least 1.
+        seed (int): seed of the initial choice, in [0, 2^31).
+
+    Returns:
+        Tensor: (K, D) float32 centroids on the device of ``features``.
+
+    Raises:
+        ValueError: If K is larger than P, or a feature is not finite.
+    """
+    if num_clusters > len(features):
+        raise ValueError(
+            f'num_clusters must not exceed the number of gathered pixels, but got {num_clusters} '
+            f'clusters for {len(features)} pixels; gather more (images, larger views, '
+            'num_init_batches, max_init_points) or ask for fewer clusters.'
+        )
+    check_finite(features)
+    faiss = import_faiss()
+    if faiss is None or _torch_is_faster(faiss, features, num_clusters):
+        return lloyd_fit(features, num_clusters, num_iters, seed)
+    kmeans = faiss.Kmeans(
+        features.shape[1],
+        num_clusters,
+        niter=num_iters,
+        seed=seed,
+        gpu=faiss.get_num_gpus() > 0,
+        # faiss would otherwise subsample to 256 points a cluster, and warn below 39.
+        max_points_per_centroid=len(features),
+        min_points_per_centroid=1,
+    )
+    kmeans.train(features.contiguous().cpu().numpy())
+    return torch.from_numpy(kmeans.centroids).to(features)
+
+
+def _torch_is_faster(faiss: ModuleType, features: Tensor, num_clusters: int) -> bool:
+    on_cpu = features.device.type == 'cpu' and not faiss.get_num_gpus()
+    return on_cpu and num_clusters <= MAX_TORCH_CLUSTERS
+
+
+def lloyd_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
+    """Lloyd's k-means in torch, from ``num_clusters`` distinct points chosen at random.
+
+    An empty cluster is moved to the point that is farthest from its centroid.
+
+    Args:
+        features (Tensor): (P, D) float32, P >= K.
+        num_clusters (int): K.
+        num_iters (int): number of iterations.
+        seed (int): seed of the choice of points.
+
+    Returns:
+        Tensor: (K, D) float32 centroids.
+    """
+    chosen = _choose_points(len(features), num_clusters, seed)
+    centroids = features[chosen.to(features.device)].clone()
+    for _ in range(num_iters):
+        sums, counts, _ = cluster_sums(features, centroids)
+        means = sums / counts.clamp(min=1)[:, None]
+        empty = (counts == 0).nonzero().flatten()
+        if len(empty):
+            farthest = assign(features, centroids).sq_distances.topk(len(empty)).indices
+            means[empty] = features[farthest]
+        centroids = means
+    return centroids
+
+
+def _choose_points(num_points: int, number: int, seed: int) -> Tensor:
+    """Indices of distinct points, those that faiss begins with if it is there."""
+    faiss = import_faiss()
+    if faiss is None:
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randperm(num_points, generator=generator)[:number]
+    order = np.empty(num_points, dtype=np.int32)
+    faiss.rand_perm(faiss.swig_ptr(order), num_points, seed + 1)
+    return torch.from_numpy(order[:number].astype(np.int64))
+
+
+@functools.lru_cache(maxsize=1)
+def import_faiss() -> ModuleType | None:
+    """Import faiss if it works here.
+
+    Returns:
+        module or None: faiss, or None where it is missing or broken (a warning tells why).
+    """
+    try:
+        import faiss
+    except ImportError:
+        return None
+    except RuntimeError as error:  # a build for another CPU or CUDA
+        warnings.warn(f'faiss is installed but cannot be used: {error}', stacklevel=2)
+        return None
+    return faiss
+
+
+def describe_backend() -> str:
+    """Say in a few words what :func:`initial_fit` runs on."""
+    faiss = import_faiss()
+    if faiss is None:
+        return "torch, as faiss cannot be imported (pip install 'mmseg_picie[cpu]' or '[gpu]')"
+    if faiss.get_num_gpus() > 0:
+        return f'faiss {faiss.__version__} on the GPU'
+    return f'torch up to {MAX_TORCH_CLUSTERS} clusters, else faiss {faiss.__version__}'

@@ -1,0 +1,63 @@
+"""How a run uses the processor and the memory of its machine."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+# Parameters of glibc's mallopt(3).
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep freed memory for the next allocation of this process.
+
+    By default glibc hands every large block back to the system when it is freed, so each tensor of
+    the next iteration is mapped and zeroed page by page again; on a CPU that can take as long as
+    the network's own arithmetic. The peak of memory stays what it is. Later processes inherit it
+    if they are forked. The user's own settings (``MALLOC_...``, ``GLIBC_TUNABLES``) are left alone.
+
+    Returns:
+        bool: whether anything was set; False with another C library than glibc.
+    """
+    set_by_user = any(name.startswith(('MALLOC_', 'GLIBC_TUNABLES')) for name in os.environ)
+    if not sys.platform.startswith('linux') or set_by_user:
+        return False
+    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
+    if mallopt is None:
+        return False
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, 64 << 20))
+    done = [mallopt(parameter, value) for parameter, value in settings]
+    return all(done)
+
+
+def yield_to_network(runner: Runner, *loaders: DataLoader) -> None:
+    """Let the workers of data loaders run only where a network on the CPU leaves a core idle.
+
+    A layer on several threads is as slow as the slowest of them, so a worker that takes a core from
+    one stops all. On a GPU nothing is changed.
+
+    Args:
+        runner (Runner): whose model says on which device the network is.
+        loaders (DataLoader): whose workers have not started yet.
+    """
+    if next(runner.model.parameters()).device.type != 'cpu' or not hasattr(os, 'nice'):
+        return
+    for loader in loaders:
+        if loader.num_workers and not isinstance(loader.worker_init_fn, _YieldingStart):
+            loader.worker_init_fn = _YieldingStart(loader.worker_init_fn)
+
+
+class _YieldingStart:
+    """Lowers the priority of a worker process, then starts it as it was meant to be."""
+
+    def __init__(self, start: Callable[[int], None] | None) -> None:
+        self.start = start
+
+    def __call__(self, worker_id: int) -> None:
+        os.nice(19)
+        if self.start is not None:
+            self.start(worker_id)
