@@ -63,9 +63,10 @@ def resize(image: NDArray, size: Size, nearest: bool = False, exact: bool = Fals
     """
     if image.shape[:2] == tuple(size):
         return image
-    if nearest:
+    if nearest or exact:
+        method = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
         # A copy, as Pillow's memory is read-only.
-        return np.array(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.NEAREST))
+        return np.array(Image.fromarray(image).resize((size[1], size[0]), method))
     planes = torch.from_numpy(_contiguous(image).reshape(*image.shape[:2], -1))
     resized = F.interpolate(
         planes.permute(2, 0, 1)[None], tuple(size), mode='bilinear', antialias=True
