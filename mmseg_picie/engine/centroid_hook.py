@@ -24,7 +24,8 @@ class KMeansCentroidHook(Hook):
     It runs the present encoder over the training images, as the same views that the epoch will
     train on, writes centroids and cluster counts into the heads and freezes a copy of the encoder
     for the epoch's pseudo-labels. A function of the weights, the seed and the epoch alone, so a
-    resumed run clusters as the run that was never stopped. The defaults are the released recipe.
+    resumed run clusters as the run that was never stopped. The defaults are the released recipe but
+    for ``max_init_points``.
     A model of which no head learns from centroids (IIC) is only checked and seeded. Ranks leave
     every epoch with the same running statistics of normalisation layers: their mean.
 
@@ -50,8 +51,8 @@ class KMeansCentroidHook(Hook):
         max_init_points (int, optional): pixels of a view that the initial fit holds at most,
             equally many of each of its images, so at least ``num_init_batches`` x ``batch_size``.
             They are chosen at random, and their counts are scaled to the pixels that they stand
-            for, so the fit weighs as much in the updates as one of all pixels, which is the
-            default.
+            for, so the fit weighs as much in the updates as one of all pixels. None for all, which
+            is the released recipe.
 
     Raises:
         ValueError: If an argument is out of range, no seed is set, the train sampler is not an
@@ -68,7 +69,7 @@ class KMeansCentroidHook(Hook):
         pixels_per_image: int | None = None,
         norm_eval: bool = True,
         forward_batch_size: int | None = 16,
-        max_init_points: int | None = None,
+        max_init_points: int | None = 1_000_000,
     ) -> None:
         given = dict(
             batch_size=batch_size,

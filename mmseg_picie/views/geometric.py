@@ -50,7 +50,7 @@ def resize(image: NDArray, size: Size, nearest: bool = False, exact: bool = Fals
     """Resize to (height, width): bilinear with smoothing where it shrinks, or nearest.
 
     The bilinear filter is Pillow's, computed by torch in uint8. That takes a quarter of the time,
-    and fewer than one value in a hundred differs, by one grey level.
+    and few values differ (of photographs less than one in a hundred), by one grey level.
 
     Args:
         image (NDArray): (H, W) or (H, W, 3) uint8.
