@@ -86,7 +86,9 @@ def test_all_ways_of_kmeans_reach_the_same_inertia(measure):
         assert row['inertia_ratio'] == pytest.approx(1, abs=0.05)
     steps = [row for row in rows if row['what'] == 'step']
     assert [(row['way'], row['points']) for row in steps] == [
-        (way, points) for points in (500, 2000) for way in ('mmseg_picie', 'scikit-learn')
+        (way, points)
+        for points in (500, 2000)
+        for way in ('mmseg_picie', 'scikit-learn', 'scikit-learn without labels')
     ]
     for row in steps:  # the same rule from the same centroids on the same batches
         assert row['inertia_ratio'] == pytest.approx(1, abs=1e-4)
@@ -104,6 +106,17 @@ def test_the_pipeline_and_the_pillow_chain_make_the_same_views(measure):
         speeds = row['images_per_second'], row['pillow_images_per_second']
         assert min(speeds) > 0
         assert row['times_faster'] == pytest.approx(speeds[0] / speeds[1])
+
+
+def test_labels_in_two_precisions_are_compared(measure, config_path, run_tool, tmp_path):
+    folder = tmp_path / 'trained'
+    run_tool('train.py', config_path, '--work-dir', folder)
+    (checkpoint,) = folder.glob('epoch_*.pth')
+    exact, low = measure('precision', config_path, checkpoint)['rows']
+    assert (exact['dtype'], low['dtype']) == ('float32', 'bfloat16')
+    assert exact['agreement'] == 1
+    assert 0.8 < low['agreement'] < 1
+    assert low['times_faster'] == pytest.approx(exact['milliseconds'] / low['milliseconds'])
 
 
 def test_memory_is_told_for_the_bare_toolbox_and_for_more_images(measure, config_path):

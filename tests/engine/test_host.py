@@ -1,0 +1,102 @@
+"""Proofs that the machine is used as promised."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader, Dataset
+
+from mmseg_picie.engine.host import yield_to_network
+
+FAULTS = """
+import resource, torch
+from mmseg_picie.engine.host import keep_freed_memory
+if {keep}:
+    print('set', keep_freed_memory())
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        torch.ones(1 << 24)  # 64 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print('faults', faults())
+"""
+
+
+class Priorities(Dataset):
+    """Its items are the priority of the process that makes them, and what the start left there."""
+
+    started = 0
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.tensor([os.nice(0), Priorities.started])
+
+
+def start(worker_id: int) -> None:
+    Priorities.started = 1 + worker_id
+
+
+def loader(workers: int) -> DataLoader:
+    return DataLoader(Priorities(), num_workers=workers, worker_init_fn=start)
+
+
+def faults(keep: bool, **environment: str) -> tuple[int, str]:
+    """Pages that were mapped anew while tensors came and went, and what was printed."""
+    run = subprocess.run(
+        [sys.executable, '-c', FAULTS.format(keep=keep)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(run.stdout.split()[-1]), run.stdout
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='another C library than glibc')
+def test_memory_of_freed_tensors_is_used_again(monkeypatch):
+    for name in [name for name in os.environ if name.startswith(('MALLOC_', 'GLIBC_TUNABLES'))]:
+        monkeypatch.delenv(name)
+    kept, printed = faults(keep=True)
+    assert 'set True' in printed
+    # Pages may be of 2 MiB.
+    assert kept < 20 < 5 * 32 <= faults(keep=False)[0]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='another C library than glibc')
+def test_settings_of_the_user_are_left_alone():
+    assert 'set False' in faults(keep=True, MALLOC_TOP_PAD_='0')[1]
+
+
+@pytest.mark.skipif(not hasattr(os, 'nice'), reason='a system without priorities')
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_workers_yield_to_a_network_on_the_cpu_alone(tiny_config, device):
+    runner = Runner.from_cfg(tiny_config())
+    runner.model.to(device)  # a meta tensor stands for one on a GPU
+    loaders = loader(2), loader(0)
+    for _ in range(2):  # a second time it changes nothing
+        yield_to_network(runner, *loaders)
+    niceness, starts = torch.cat(list(loaders[0])).T.tolist()
+    assert niceness == [19 if device == 'cpu' else os.nice(0)] * 4
+    assert starts == [1, 2, 1, 2]  # the loader's own start was made as well
+    assert torch.cat(list(loaders[1])).tolist() == [[os.nice(0), 0]] * 4
+
+
+def test_a_training_run_lets_all_its_loaders_yield(tiny_config):
+    workers = {f'{name}_dataloader.num_workers': 1 for name in ('train', 'val')}
+    runner = Runner.from_cfg(tiny_config({'train_cfg.max_epochs': 1, **workers}))
+    loaders = []
+    iterate = DataLoader.__iter__
+    try:
+        DataLoader.__iter__ = lambda self: loaders.append(self) or iterate(self)
+        runner.train()
+    finally:
+        DataLoader.__iter__ = iterate
+    assert len(loaders) == 3  # for clusters, for training, for validation
+    assert {type(each.worker_init_fn).__name__ for each in loaders} == {'_YieldingStart'}

@@ -1,0 +1,81 @@
+"""Proofs for the precision of clusters, pseudo-labels and training."""
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+
+from mmseg_picie.models import precision
+
+CPU = torch.device('cpu')
+
+
+def autocast_dtype(dtype, device=CPU):
+    """The precision of a product in the context."""
+    matrix = torch.ones(2, 2)
+    with precision.forward_precision(dtype, device):
+        return (matrix @ matrix).dtype
+
+
+@pytest.mark.parametrize('has_it', [True, False])
+def test_auto_is_bfloat16_where_the_processor_has_it(monkeypatch, has_it):
+    monkeypatch.setattr(precision, 'cpu_has_bfloat16', lambda: has_it)
+    assert autocast_dtype('float32') == torch.float32
+    assert autocast_dtype('bfloat16') == torch.bfloat16
+    assert autocast_dtype('auto') == (torch.bfloat16 if has_it else torch.float32)
+    assert autocast_dtype('auto', torch.device('cuda')) == torch.float32
+
+
+def record_dtypes(module):
+    """A list that gets the precision of each output of a module."""
+    dtypes = []
+
+    def record(module, inputs, output):
+        dtypes.append(output.dtype)
+
+    module.register_forward_hook(record)
+    return dtypes
+
+
+def test_frozen_passes_alone_are_in_bfloat16(make_picie, fit, pair):
+    model = fit(make_picie(frozen_dtype='bfloat16'))
+    trained = record_dtypes(model.neck.laterals[0])
+    frozen = record_dtypes(model._labeler[0][1].laterals[0])
+    losses = model.loss(*pair)
+    assert set(trained) == {torch.float32}
+    assert set(frozen) == {torch.bfloat16}
+    assert all(loss.dtype == torch.float32 for loss in losses.values())
+
+
+def test_features_in_bfloat16_are_near_those_in_float32(make_picie, fit, pair):
+    model = fit(make_picie()).eval()
+    exact = model.extract_frozen_views(*pair)
+    model.frozen_dtype = 'bfloat16'
+    near = model.extract_frozen_views(*pair)
+    for a, b in zip(exact, near, strict=True):
+        first, second = model.decode_head.embed(a), model.decode_head.embed(b)
+        assert second.dtype == torch.float32
+        similarity = (first * second).sum(1)
+        assert 0.99 < similarity.mean() < 1
+
+
+def test_an_unknown_precision_is_refused(make_picie):
+    with pytest.raises(ValueError, match="frozen_dtype must be one of .*, but got 'half'"):
+        make_picie(frozen_dtype='half')
+
+
+def test_training_in_bfloat16_on_a_cpu_keeps_weights_and_losses_in_float32(make_picie, fit, pair):
+    model = fit(make_picie()).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    plain = OptimWrapper(optimizer)
+    mixed = OPTIM_WRAPPERS.build(dict(type='CPUAmpOptimWrapper', optimizer=optimizer))
+    products = record_dtypes(model.neck.laterals[0])
+    for wrapper, dtype in ((plain, torch.float32), (mixed, torch.bfloat16)):
+        products.clear()
+        with wrapper.optim_context(model):
+            losses = model.loss(*pair)
+        assert set(products) == {dtype}
+        total = sum(losses.values())
+        assert total.dtype == torch.float32
+        wrapper.update_params(total)
+    assert all(weight.dtype == torch.float32 for weight in model.parameters())
