@@ -67,11 +67,10 @@ def resize(image: NDArray, size: Size, nearest: bool = False, exact: bool = Fals
         method = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
         # A copy, as Pillow's memory is read-only.
         return np.array(Image.fromarray(image).resize((size[1], size[0]), method))
-    planes = torch.from_numpy(_contiguous(image).reshape(*image.shape[:2], -1))
-    resized = F.interpolate(
-        planes.permute(2, 0, 1)[None], tuple(size), mode='bilinear', antialias=True
-    )
-    return resized[0].permute(1, 2, 0).numpy().reshape(*size, *image.shape[2:])
+    batch = torch.from_numpy(_contiguous(image).reshape(1, *image.shape[:2], -1))
+    # Channels last in memory, before and after.
+    resized = F.interpolate(batch.permute(0, 3, 1, 2), tuple(size), mode='bilinear', antialias=True)
+    return resized.permute(0, 2, 3, 1).numpy().reshape(*size, *image.shape[2:])
 
 
 def _contiguous(image: NDArray) -> NDArray:
