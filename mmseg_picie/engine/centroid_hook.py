@@ -7,7 +7,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from numpy.random import SeedSequence
-from torch.utils.data import DataLoader
 
 from ..clustering import Clustering, describe_backend
 from ..datasets import EpochKeySampler
@@ -132,7 +131,7 @@ class KMeansCentroidHook(Hook):
         runner.train_dataloader.sampler.seed = runner.seed
         keep_freed_memory()
         yield_to_network(runner, runner.train_dataloader)
-        if isinstance(runner.val_dataloader, DataLoader):
+        if runner.val_loop is not None:
             yield_to_network(runner, runner.val_dataloader)
         if not _model(runner).needs_centroids:
             runner.logger.info('No head of the model needs centroids, so nothing is clustered.')

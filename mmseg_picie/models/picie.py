@@ -61,7 +61,7 @@ class PiCIE(EncoderDecoder):
         self,
         *args: Any,
         head_weights: str = 'log',
-        frozen_dtype: str = 'float32',
+        frozen_dtype: str = 'auto',
         frozen: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 TINY = """
 _base_ = {base!r}
 model = dict(
+    frozen_dtype='float32',  # the same on every processor
     backbone=dict(base_channels=8, stem_channels=8),
     neck=dict(in_channels=(8, 16, 32, 64), out_channels=16),
     decode_head=dict(in_channels=16, num_clusters=9, predict_views=(0, 1)))

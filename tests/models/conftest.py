@@ -22,6 +22,7 @@ def make_picie() -> Callable[..., PiCIE]:
         torch.manual_seed(0)
         config = dict(
             type='PiCIE',
+            frozen_dtype='float32',  # the same on every processor
             backbone=dict(type='ResNet', depth=18, base_channels=8, stem_channels=8),
             neck=dict(type='SumFPN', in_channels=(8, 16, 32, 64), out_channels=D),
             decode_head=dict(type='CentroidHead', num_clusters=K, in_channels=D, **(head or {})),

@@ -2,7 +2,6 @@
 
 model = dict(
     type='PiCIE',
-    frozen_dtype='auto',  # clusters and labels in bfloat16 on a CPU that has it
     data_preprocessor=dict(
         type='PairedViewDataPreProcessor',
         mean=(123.675, 116.28, 103.53),
