@@ -13,12 +13,9 @@ WORKERS ?= auto
 
 VENV := .venv
 PY := $(VENV)/bin/python
-# A thread each, as there are as many processes as cores.
-PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS)
+# A thread each, as there are as many processes as cores; idle ones sleep rather than spin.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -n $(WORKERS)
 STAMP := $(VENV)/.installed
-
-# Idle OpenMP threads sleep rather than spin: on few cores that is several times faster.
-export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: help demo test check install clean
 
