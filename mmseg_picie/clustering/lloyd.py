@@ -17,11 +17,11 @@ MAX_TORCH_CLUSTERS = 64
 def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
     """Fit centroids by Lloyd's algorithm from randomly chosen points.
 
-    faiss does it where it can be imported, on the GPU if it sees one. For up to
-    ``MAX_TORCH_CLUSTERS`` on a CPU torch does it, faster, from the points that faiss would choose,
-    so the result is the same (of an empty cluster it is not: faiss splits a large one). Without
-    faiss torch does it from a choice of its own. Points that lie row by row in the host's memory
-    are not copied.
+    Points on a GPU stay there, and torch fits them. Of points on a CPU torch fits up to
+    ``MAX_TORCH_CLUSTERS``, and faiss, which is faster then, more, if it can be imported. Either
+    begins with the points that faiss chooses, so the result is the same (but for an empty cluster:
+    faiss splits a large one); without faiss the choice is another. Points that lie row by row are
+    not copied.
 
     Args:
         features (Tensor): (P, D) float32 points, all of which are used.
@@ -43,7 +43,8 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
         )
     check_finite(features)
     faiss = import_faiss()
-    if faiss is None or _torch_is_faster(faiss, features, num_clusters):
+    many = features.device.type == 'cpu' and num_clusters > MAX_TORCH_CLUSTERS
+    if faiss is None or not many:
         return lloyd_fit(features, num_clusters, num_iters, seed)
     kmeans = faiss.Kmeans(
         features.shape[1],
@@ -55,13 +56,8 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
         max_points_per_centroid=len(features),
         min_points_per_centroid=1,
     )
-    kmeans.train(features.contiguous().cpu().numpy())
-    return torch.from_numpy(kmeans.centroids).to(features)
-
-
-def _torch_is_faster(faiss: ModuleType, features: Tensor, num_clusters: int) -> bool:
-    on_cpu = features.device.type == 'cpu' and not faiss.get_num_gpus()
-    return on_cpu and num_clusters <= MAX_TORCH_CLUSTERS
+    kmeans.train(features.contiguous().numpy())
+    return torch.from_numpy(kmeans.centroids)
 
 
 def lloyd_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
@@ -124,6 +120,4 @@ def describe_backend() -> str:
     faiss = import_faiss()
     if faiss is None:
         return "torch, as faiss cannot be imported (pip install 'mmseg_picie[cpu]' or '[gpu]')"
-    if faiss.get_num_gpus() > 0:
-        return f'faiss {faiss.__version__} on the GPU'
-    return f'torch up to {MAX_TORCH_CLUSTERS} clusters, else faiss {faiss.__version__}'
+    return f'torch; faiss {faiss.__version__} for more than {MAX_TORCH_CLUSTERS} clusters on a CPU'
