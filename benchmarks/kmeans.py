@@ -33,6 +33,7 @@ from mmseg_picie.clustering import (
     lloyd_fit,
     minibatch_update,
 )
+from mmseg_picie.engine.host import keep_freed_memory
 
 #: Points, channels and clusters, without --points, --dim and --clusters.
 CASES = ((2_000_000, 128, 27), (200_000, 128, 100), (200_000, 128, 500))
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     faiss = import_faiss()
     if faiss is not None:
         faiss.omp_set_num_threads(threads)
+    keep_freed_memory()  # as a training does
     header = make_header(args.seed)
     header['iterations of the fit'] = args.iters
     rows = []

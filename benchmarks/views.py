@@ -32,6 +32,7 @@ from mmseg_picie.datasets.image_files import find_images
 from mmseg_picie.datasets.synthetic_scenes import draw_scene
 from mmseg_picie.datasets.transforms.sizes import to_size
 from mmseg_picie.engine import cli
+from mmseg_picie.engine.host import keep_freed_memory
 from mmseg_picie.views import GeometricDraw, GeometricSpace, PhotometricDraw, PhotometricSpace
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/picie_fpn_efficientnet-lite0_camvid.py'
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     # One core, as in the worker of a data loader.
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+    keep_freed_memory()  # as a training does
     config = cli.read_config(args.parser, args)
     register(config)
     header = make_header(args.seed)
