@@ -147,6 +147,7 @@ def run_child(parser: argparse.ArgumentParser, config: Config, out: str) -> None
             rank_spread=spread,
         )
         write_json(out, content)
+    cli.leave_process_group()
 
 
 class FirstClustering(Hook):

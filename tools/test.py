@@ -99,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_predictions(cfg, args.out)
     cli.prepare_launcher(parser, cfg)
     cli.build_runner(cfg).test()
+    cli.leave_process_group()
 
 
 if __name__ == '__main__':

@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.require_device_for_amp(parser, cfg)
     cli.prepare_launcher(parser, cfg)
     cli.build_runner(cfg).train()
+    cli.leave_process_group()
 
 
 if __name__ == '__main__':

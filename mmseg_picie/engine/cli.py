@@ -15,6 +15,7 @@ from pathlib import Path
 import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.dist import barrier, is_distributed
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
@@ -231,3 +232,13 @@ def build_runner(cfg: Config) -> Runner:
     from mmseg.registry import RUNNERS
 
     return RUNNERS.build(cfg)
+
+
+def leave_process_group() -> None:
+    """Leave the distributed job, if this process is in one, after its work is done.
+
+    The threads of gloo abort a process that ends while they still run.
+    """
+    if is_distributed():
+        barrier()
+        torch.distributed.destroy_process_group()
