@@ -58,6 +58,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     cli.add_cfg_options(parser)
     args = cli.parse_args(parser, argv)
     config = cli.read_config(parser, args)
+    cli.require_checkpoint(parser, 'checkpoint', args.checkpoint)
+    for name in ('images', 'repeats'):
+        if getattr(args, name) < 1:
+            parser.error(f'argument --{name}: must be at least 1, but got {getattr(args, name)}')
     if args.quick:
         args.images, args.repeats = 4, 1
     register(config)
