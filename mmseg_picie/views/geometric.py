@@ -91,17 +91,26 @@ def crop_flip_image(image: NDArray, draw: GeometricDraw, size: Size) -> NDArray:
     Returns:
         NDArray: (height, width, C) of the image's dtype; uint8 values are rounded.
     """
-    rows, columns = _axes([draw])
-    result = image
-    for axis, (start, length, flip), out in ((0, rows, size[0]), (1, columns, size[1])):
-        low, high, weight = (
-            tap[0].numpy() for tap in _taps(start, length, flip, image.shape[axis], out)
-        )
-        weight = weight.astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
-        below = result.take(low, axis).astype(np.float32)
-        above = result.take(high, axis).astype(np.float32)
-        result = below + (above - below) * weight
-    return np.rint(result).astype(image.dtype) if image.dtype == np.uint8 else result
+    # One affine map for each axis, from output pixels to pixels of the image.
+    axes = (draw.top, draw.height, draw.vflip), (draw.left, draw.width, draw.hflip)
+    (row_step, row), (column_step, column) = (
+        _affine(*axis, in_size, out_size)
+        for axis, in_size, out_size in zip(axes, image.shape[:2], size, strict=True)
+    )
+    matrix = np.array([[column_step, 0, column], [0, row_step, row]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    result = cv2.warpAffine(image, matrix, size[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return result.reshape(*size, *image.shape[2:])  # OpenCV drops a single channel
+
+
+def _affine(
+    start: float, length: float, flip: bool, in_size: int, out_size: int
+) -> tuple[float, float]:
+    """Step and offset of the position, in pixels of the image, of each output pixel's centre."""
+    step = length * in_size / out_size
+    if flip:
+        return -step, (start + length) * in_size - 0.5 - step / 2
+    return step, start * in_size - 0.5 + step / 2
 
 
 def crop_flip_features(features: Tensor, draws: Sequence[GeometricDraw], size: Size) -> Tensor:

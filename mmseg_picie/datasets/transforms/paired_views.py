@@ -8,6 +8,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
+from numpy.typing import NDArray
 
 from ...views import (
     GeometricDraw,
@@ -32,7 +33,9 @@ class PairedViews(BaseTransform):
     The base image is the centre of the image at ``base_size``, or all of it. View 1 is the base
     after its photometric draw, cropped, flipped and resized to ``view_size``. View 2 is the whole
     base after its own photometric draw, resized to ``view_size``; the same crop and flip wait, as
-    data, for its feature map. Further views are made as view 2 is; with one view there is view 1
+    data, for its feature map. If resizing shrinks the image and keeps its aspect, colours change
+    after it, and the blur is scaled with it: the same but for rounding and clipping, at fewer
+    pixels. Further views are made as view 2 is; with one view there is view 1
     alone.
 
     Required keys: ``img`` ((H, W, 3) uint8 BGR), ``rng`` (from :class:`KeyedSegDataset`).
@@ -87,13 +90,22 @@ class PairedViews(BaseTransform):
         ]
         geometry = self.geometric.draw(rng) if self.geometric else GeometricDraw()
         base = (cover if self.keep_ratio else resize)(results['img'], self.base_size)
-        first, *others = (apply_photometric(base, draw) for draw in draws)
+        first, *others = draws
         results['views'] = [
-            crop_flip_image(first, geometry, self.view_size),
-            *(resize(other, self.view_size) for other in others),
+            crop_flip_image(apply_photometric(base, first), geometry, self.view_size),
+            *self._whole_views(base, others),
         ]
         results['geometry'] = geometry
         return results
+
+    def _whole_views(self, base: NDArray, draws: list[PhotometricDraw]) -> list[NDArray]:
+        """The views that are not cropped."""
+        (height, width), (base_height, base_width) = self.view_size, self.base_size
+        if height > base_height or height * base_width != width * base_height:
+            return [resize(apply_photometric(base, draw), self.view_size) for draw in draws]
+        small = resize(base, self.view_size)
+        scale = height / base_height
+        return [apply_photometric(small, draw.resized(scale)) for draw in draws]
 
 
 @TRANSFORMS.register_module()
