@@ -13,7 +13,7 @@ from ..datasets import EpochKeySampler
 from ..models import DeepClusterHead, PiCIE, ViewHead
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from .distributed import average_statistics
-from .host import keep_freed_memory, yield_to_network
+from .host import keep_freed_memory, start_workers, yield_to_network
 
 
 @HOOKS.register_module()
@@ -130,17 +130,19 @@ class KMeansCentroidHook(Hook):
         # A resumed run takes the checkpoint's seed, which its sampler does not know yet.
         runner.train_dataloader.sampler.seed = runner.seed
         keep_freed_memory()
-        yield_to_network(runner, runner.train_dataloader)
+        loaders = [runner.train_dataloader]
         if runner.val_loop is not None:
-            yield_to_network(runner, runner.val_dataloader)
-        if not _model(runner).needs_centroids:
+            loaders.append(runner.val_dataloader)
+        if _model(runner).needs_centroids:
+            self._dataloader = build_clustering_loader(
+                runner, self.batch_size, self.images_per_epoch, self.forward_batch_size
+            )
+            loaders.append(self._dataloader)
+            runner.logger.info(f'k-means runs on {describe_backend()}.')
+        else:
             runner.logger.info('No head of the model needs centroids, so nothing is clustered.')
-            return
-        self._dataloader = build_clustering_loader(
-            runner, self.batch_size, self.images_per_epoch, self.forward_batch_size
-        )
-        yield_to_network(runner, self._dataloader)
-        runner.logger.info(f'k-means runs on {describe_backend()}.')
+        yield_to_network(runner, *loaders)
+        start_workers(*loaders)
 
     def _check_run(self, runner: Runner) -> None:
         """Refuse a run that would be wrong or impossible to repeat."""

@@ -51,6 +51,21 @@ def yield_to_network(runner: Runner, *loaders: DataLoader) -> None:
             loader.worker_init_fn = _YieldingStart(loader.worker_init_fn)
 
 
+def start_workers(*loaders: DataLoader) -> None:
+    """Start the persistent workers of data loaders now, while this process is small.
+
+    A worker is a fork: it shares the pages of this process, and each that this process writes to
+    afterwards is copied first. Started after a step of the training, as a loader does by itself,
+    workers make the next step copy all memory that it uses, and hold on to the old pages.
+
+    Args:
+        loaders (DataLoader): what they have begun to load is loaded anew when it is asked for.
+    """
+    for loader in loaders:
+        if loader.num_workers and loader.persistent_workers:
+            iter(loader)
+
+
 class _YieldingStart:
     """Lowers the priority of a worker process, then starts it as it was meant to be."""
 

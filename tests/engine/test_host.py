@@ -1,5 +1,6 @@
 """Proofs that the machine is used as promised."""
 
+import multiprocessing
 import os
 import platform
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
@@ -98,5 +100,31 @@ def test_a_training_run_lets_all_its_loaders_yield(tiny_config):
         runner.train()
     finally:
         DataLoader.__iter__ = iterate
-    assert len(loaders) == 3  # for clusters, for training, for validation
+    assert len(set(loaders)) == 3  # for clusters, for training, for validation
     assert {type(each.worker_init_fn).__name__ for each in loaders} == {'_YieldingStart'}
+
+
+class Children(Hook):
+    """Notes the processes that this one has started, before the first clustering and at the end."""
+
+    priority = 'HIGHEST'
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self.first = {process.pid for process in multiprocessing.active_children()}
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        self.last = {process.pid for process in multiprocessing.active_children()}
+
+
+def test_all_workers_start_before_the_network_takes_memory(tiny_config):
+    options = {}
+    for name in ('train', 'val'):
+        options |= {f'{name}_dataloader.num_workers': 1}
+        options |= {f'{name}_dataloader.persistent_workers': True}
+    others = {process.pid for process in multiprocessing.active_children()}
+    runner = Runner.from_cfg(tiny_config({'train_cfg.max_epochs': 1, **options}))
+    children = Children()
+    runner.register_hook(children)
+    runner.train()
+    assert len(children.first - others) == 3
+    assert children.last == children.first
