@@ -43,6 +43,7 @@ class CentroidHead(ViewHead):
     """
 
     needs_centroids = True
+    is_separable = True
 
     def __init__(
         self,
@@ -136,19 +137,40 @@ class CentroidHead(ViewHead):
             dict[str, Tensor]: ``loss_within`` and ``loss_cross``, weighted.
         """
         assert frozen_views is not None
-        weights = self._class_weights()
-        # Distances to centroids are too close to each other for half precision.
-        with torch.autocast(self.centroids.device.type, enabled=False):
-            used = range(self.num_views)
-            with torch.no_grad():
-                labels = [self.label(self.embed(frozen_views[i]), i) for i in used]
-            embeddings = [self.embed(views[i]) for i in used]
-            entropies = view_cross_entropies(embeddings, labels, self.centroids, weights)
-        same = torch.eye(len(entropies), dtype=torch.bool, device=entropies.device)
-        losses = {'loss_within': self.within_weight * entropies[same].mean()}
-        if len(entropies) > 1:
-            losses['loss_cross'] = self.cross_weight * entropies[~same].mean()
+        labels = self.make_labels(frozen_views)
+        shares = [self.loss_of_view(views[i], i, labels) for i in range(self.num_views)]
+        return {name: torch.stack([share[name] for share in shares]).sum() for name in shares[0]}
+
+    @torch.no_grad()
+    def make_labels(self, frozen_views: Sequence[Maps]) -> list[Tensor]:
+        """Pseudo-labels of all views, for :meth:`loss_of_view`."""
+        with self._full_precision():
+            return [self.label(self.embed(frozen_views[i]), i) for i in range(self.num_views)]
+
+    def loss_of_view(self, maps: Maps, view: int, labels: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The share in the losses of one view's features: with its own clusters, and with others'.
+
+        Args:
+            maps (Sequence[Tensor]): the decoder's maps of the view.
+            view (int): which one, from 0.
+            labels (Sequence[Tensor]): pseudo-labels of all views.
+
+        Returns:
+            dict[str, Tensor]: as of :meth:`loss_by_views`; over the views they add up to these.
+        """
+        with self._full_precision():
+            (row,) = view_cross_entropies(
+                [self.embed(maps)], labels, self.centroids, self._class_weights()
+            )
+        losses = {'loss_within': self.within_weight * row[view] / self.num_views}
+        if len(row) > 1:
+            others = torch.arange(len(row), device=row.device) != view
+            losses['loss_cross'] = self.cross_weight * row[others].mean() / self.num_views
         return losses
+
+    def _full_precision(self) -> torch.autocast:
+        """Distances to centroids are too close to each other for half precision."""
+        return torch.autocast(self.centroids.device.type, enabled=False)
 
     def _class_weights(self) -> Tensor | None:
         """(V, K) weights of the clusters in the cross-entropy."""

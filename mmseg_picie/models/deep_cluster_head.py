@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -72,15 +71,10 @@ class DeepClusterHead(CentroidHead):
         logits = super().forward(inputs)  # refuses a model without centroids
         return logits if self.predict_with == 'centroids' else self.classifier(self.embed(inputs))
 
-    def loss_by_views(
-        self, views: Sequence[Maps], frozen_views: Sequence[Maps] | None = None
-    ) -> dict[str, Tensor]:
-        """Cross-entropy of the classifier with the first view's pseudo-labels: ``loss_ce``."""
-        assert frozen_views is not None
+    def loss_of_view(self, maps: Maps, view: int, labels: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy of the classifier with the view's pseudo-labels: ``loss_ce``."""
         weights = self._class_weights()
-        with torch.autocast(self.centroids.device.type, enabled=False):
-            with torch.no_grad():
-                labels = self.label(self.embed(frozen_views[0]), 0)
-            logits = self.classifier(self.embed(views[0]))
-            weight = None if weights is None else weights[0]
-            return dict(loss_ce=F.cross_entropy(logits, labels, weight))
+        with self._full_precision():
+            logits = self.classifier(self.embed(maps))
+            weight = None if weights is None else weights[view]
+            return dict(loss_ce=F.cross_entropy(logits, labels[view], weight))

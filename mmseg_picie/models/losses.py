@@ -46,13 +46,13 @@ def view_cross_entropies(
     centroids and pseudo-labels of view b. PiCIE equations 6 and 7, with dot-product logits.
 
     Args:
-        embeddings (Sequence[Tensor]): V maps (N, D, H, W), unit length along D, pixel-aligned.
+        embeddings (Sequence[Tensor]): U maps (N, D, H, W), unit length along D, pixel-aligned.
         labels (Sequence[Tensor]): V maps (N, H, W) of clusters, int64.
         centroids (Tensor): (V, K, D).
         weights (Tensor, optional): (V, K) class weights; None for none.
 
     Returns:
-        Tensor: (V, V).
+        Tensor: (U, V).
     """
     rows = []
     for embedding in embeddings:

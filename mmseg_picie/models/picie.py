@@ -15,6 +15,7 @@ from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
 from ..views import crop_flip_features
+from .early_gradient import may_lose_gradients, take_gradients
 from .precision import FORWARD_DTYPES, forward_precision
 from .view_head import ViewHead
 
@@ -30,7 +31,9 @@ class PiCIE(EncoderDecoder):
     that it is compared with. View 1 is a crop of the image, view 2 the whole image, whose feature
     map is cropped and flipped as view 1's image was. Pseudo-labels are made on the fly by a frozen
     copy of the encoder, taken when the epoch's centroids are; the copy is no part of the state
-    dict.
+    dict. Where the loss is a sum over views (all heads but IIC), each view is trained on after the
+    other, so that activations of one view at a time are in memory; the gradients are the same.
+    (Not in float16, where gradients are scaled before they are computed.)
 
     Prediction is mmseg's own: ``pred_sem_seg`` holds clusters. If the head predicts with more than
     one view, ``pred_view_sem_seg`` holds a map for each. ``cluster_to_class`` in the metainfo says
@@ -177,23 +180,30 @@ class PiCIE(EncoderDecoder):
         Raises:
             ValueError: If there are fewer views than the heads need.
         """
-        if len(views) < self.num_views:
-            raise ValueError(
-                f'the heads learn from {self.num_views} views, but the pipeline makes '
-                f'{len(views)}; set num_views of PairedViews to {self.num_views}.'
-            )
+        self._check_number(views)
         encoder = encoder or self._encoder()
-        draws = [sample.metainfo['geometry'] for sample in data_samples]
-        result = [list(encoder(views[0]))]
-        for images in views[1 : self.num_views]:
-            maps = encoder(images)
-            result.append(
-                [
-                    crop_flip_features(whole, draws, tuple(first.shape[2:]))
-                    for whole, first in zip(maps, result[0], strict=True)
-                ]
-            )
+        result: list[list[Tensor]] = []
+        for images in views[: self.num_views]:
+            sizes = [first.shape[2:] for first in result[0]] if result else None
+            result.append(self._extract_view(images, data_samples, encoder, sizes))
         return result
+
+    @staticmethod
+    def _extract_view(
+        images: Tensor,
+        data_samples: SampleList,
+        encoder: nn.Module,
+        sizes: Sequence[torch.Size] | None,
+    ) -> list[Tensor]:
+        """Maps of one view; with ``sizes``, those of the first view's maps, cropped to them."""
+        maps = list(encoder(images))
+        if sizes is None:
+            return maps
+        draws = [sample.metainfo['geometry'] for sample in data_samples]
+        return [
+            crop_flip_features(whole, draws, (size[0], size[1]))
+            for whole, size in zip(maps, sizes, strict=True)
+        ]
 
     @torch.no_grad()
     def extract_frozen_views(
@@ -230,6 +240,7 @@ class PiCIE(EncoderDecoder):
         Raises:
             RuntimeError: If nothing was clustered before.
         """
+        self._check_number(inputs)
         frozen_views = None
         if self.needs_centroids:
             if not self._labeler:
@@ -238,12 +249,70 @@ class PiCIE(EncoderDecoder):
                     "dict(type='KMeansCentroidHook') to default_hooks of the config."
                 )
             frozen_views = self.extract_frozen_views(inputs, data_samples, self._labeler[0])
+        if frozen_views is not None and self._can_separate(inputs[0].device):
+            labels = {name: head.make_labels(frozen_views) for name, head in self.heads().items()}
+            sizes = [first.shape[2:] for first in frozen_views[0]]
+            del frozen_views
+            return self._loss_view_by_view(inputs, data_samples, labels, sizes)
         views = self.extract_views(inputs, data_samples)
-        heads = self.heads()
+        return self._add_weights(
+            {name: head.loss_by_views(views, frozen_views) for name, head in self.heads().items()}
+        )
+
+    def _check_number(self, views: Sequence[Tensor]) -> None:
+        """Refuse fewer views than the heads need."""
+        if len(views) < self.num_views:
+            raise ValueError(
+                f'the heads learn from {self.num_views} views, but the pipeline makes '
+                f'{len(views)}; set num_views of PairedViews to {self.num_views}.'
+            )
+
+    def _can_separate(self, device: torch.device) -> bool:
+        """Whether each view can be trained on without the others in memory."""
+        separable = all(head.is_separable for head in self.heads().values())
+        return separable and torch.is_grad_enabled() and not may_lose_gradients(device)
+
+    def _loss_view_by_view(
+        self,
+        inputs: Sequence[Tensor],
+        data_samples: SampleList,
+        labels: dict[str, list[Tensor]],
+        sizes: list[torch.Size],
+    ) -> dict[str, Tensor]:
+        """The losses, with the graph of the last view alone: the others' gradients are taken.
+
+        Args:
+            inputs (Sequence[Tensor]): as of :meth:`loss`.
+            data_samples (SampleList): likewise.
+            labels (dict[str, list[Tensor]]): pseudo-labels of all views, for each head.
+            sizes (list[torch.Size]): (height, width) of the first view's maps.
+
+        Returns:
+            dict[str, Tensor]: likewise.
+        """
+        encoder = self._encoder()
         losses: dict[str, Tensor] = {}
-        for (name, head), weight in zip(heads.items(), self._loss_weights(), strict=True):
-            of_head = head.loss_by_views(views, frozen_views)
-            weighted = {key: weight * value for key, value in of_head.items()}
+        for view, images in enumerate(inputs[: self.num_views]):
+            maps = self._extract_view(images, data_samples, encoder, sizes if view else None)
+            share = self._add_weights(
+                {
+                    name: head.loss_of_view(maps, view, labels[name])
+                    for name, head in self.heads().items()
+                    if view < head.num_views
+                }
+            )
+            if view < self.num_views - 1:
+                share = take_gradients(share, self.parameters())
+            for key, value in share.items():
+                losses[key] = losses[key] + value if key in losses else value
+        return losses
+
+    def _add_weights(self, by_head: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Weighted losses under one roof, ``decode.loss_within`` and so on."""
+        weights = dict(zip(self.heads(), self._loss_weights(), strict=True))
+        losses: dict[str, Tensor] = {}
+        for name, of_head in by_head.items():
+            weighted = {key: weights[name] * value for key, value in of_head.items()}
             losses.update(add_prefix(weighted, name))
         return losses
 

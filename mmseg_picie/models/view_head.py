@@ -34,6 +34,8 @@ class ViewHead(BaseDecodeHead):
 
     #: Whether :class:`KMeansCentroidHook` clusters for this head before every epoch.
     needs_centroids = False
+    #: Whether the loss is a sum over views of :meth:`loss_of_view`.
+    is_separable = False
 
     def __init__(
         self,
@@ -108,5 +110,29 @@ class ViewHead(BaseDecodeHead):
 
         Returns:
             dict[str, Tensor]: scalars by name.
+        """
+        raise NotImplementedError
+
+    def make_labels(self, frozen_views: Sequence[Maps]) -> list[Tensor]:
+        """Pseudo-labels of all views, for :meth:`loss_of_view`.
+
+        Args:
+            frozen_views (Sequence[Sequence[Tensor]]): as of :meth:`loss_by_views`.
+
+        Returns:
+            list[Tensor]: V maps (N, H, W), int64.
+        """
+        raise NotImplementedError
+
+    def loss_of_view(self, maps: Maps, view: int, labels: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The share of one view in the losses, if they are separable.
+
+        Args:
+            maps (Sequence[Tensor]): the decoder's maps of the view.
+            view (int): which one, from 0.
+            labels (Sequence[Tensor]): pseudo-labels of all views.
+
+        Returns:
+            dict[str, Tensor]: as of :meth:`loss_by_views`; over the views they add up to these.
         """
         raise NotImplementedError
