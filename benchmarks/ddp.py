@@ -27,8 +27,8 @@ from mmengine.dist import all_gather, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from report import make_header, publish
-from run_config import parse_sizes, set_run, set_sizes, set_workers
+from report import add_output, make_header, publish
+from run_config import add_sizes, set_run, set_sizes, set_workers
 from timers import EpochTimer
 
 from mmseg_picie.engine import cli
@@ -79,14 +79,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         '--threads', type=int, help='of all ranks together (default: as many as cores)'
     )
     parser.add_argument('--workers', type=int, help="of the loaders (default: the config's own)")
-    parser.add_argument(
-        '--sizes',
-        type=parse_sizes,
-        metavar='RES:BASE',
-        help="sides of views and base image, such as 320:640 (default: the config's own)",
-    )
-    parser.add_argument('--out', help='JSON file to write')
-    parser.add_argument('--quick', action='store_true', help='one epoch, to try it out')
+    add_sizes(parser)
+    add_output(parser, quick='one epoch, to try it out')
     parser.add_argument('--child', help=argparse.SUPPRESS)
     cli.add_cfg_options(parser)
     args = cli.parse_args(parser, argv)

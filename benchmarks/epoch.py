@@ -23,13 +23,13 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
-from report import in_turn, make_header, medians, publish, seconds_of
+from report import add_output, in_turn, make_header, medians, publish, seconds_of
 from run_config import (
+    add_sizes,
     batch_sizes,
     clustering_of,
     count_images,
     evaluated_size,
-    parse_sizes,
     register,
     set_run,
     set_sizes,
@@ -96,13 +96,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('config', help='config file of a PiCIE training')
     parser.add_argument('--repeats', type=int, default=3, help='rounds (default: %(default)s)')
     parser.add_argument('--workers', type=int, nargs='+', default=[2, 0], help='of the loaders')
-    parser.add_argument(
-        '--sizes',
-        type=parse_sizes,
-        nargs='+',
-        metavar='RES:BASE',
-        help="sides of views and base image, such as 160:320 (default: the config's own)",
-    )
+    add_sizes(parser, several=True)
     parser.add_argument(
         '--subset',
         type=float,
@@ -112,8 +106,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help='of the images that is clustered in an epoch (default: %(default)s)',
     )
     parser.add_argument('--seed', type=int, help="(default: the config's own)")
-    parser.add_argument('--out', help='JSON file to write')
-    parser.add_argument('--quick', action='store_true', help='one round, to try it out')
+    add_output(parser, quick='one round, to try it out')
     cli.add_cfg_options(parser)
     args = cli.parse_args(parser, argv)
     args.parser = parser

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from report import in_turn, make_header, publish, seconds_of
+from report import add_output, in_turn, make_header, publish, seconds_of
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -88,8 +88,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=3, help='of the fit (default: %(default)s)')
     parser.add_argument('--threads', type=int, help="(default: torch's own number)")
     parser.add_argument('--seed', type=int, default=0, help='(default: %(default)s)')
-    parser.add_argument('--out', help='JSON file to write')
-    parser.add_argument('--quick', action='store_true', help='few points, to try it out')
+    add_output(parser, quick='few points, to try it out')
     args = parser.parse_args(argv)
     if args.quick:
         args.points, args.dim, args.batches = args.points or 4000, min(args.dim, 32), [500, 2000]

@@ -3,8 +3,9 @@
 Every figure is that of a process of its own: the *bare toolbox* (imports, the model, one image
 forward), then one epoch of the real training, with validation and checkpoint, on the training
 images once and several times. Scenes are drawn in greater number; files are listed several times.
-The peak is that of the main process (VmHWM of Linux, elsewhere ru_maxrss). Beside it stands what
-the workers of the data loaders hold for themselves, all together, at the end of the training.
+The peak is that of the main process (VmHWM of Linux, elsewhere ru_maxrss), and `clustering` that
+until the first clustering ends, before anything is trained. Beside them stands what the workers of
+the data loaders hold for themselves, all together, at the end of the training.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, MODELS
-from report import make_header, publish
-from run_config import parse_sizes, register, set_run, set_sizes, set_workers, view_size
+from report import add_output, make_header, publish
+from run_config import add_sizes, register, set_run, set_sizes, set_workers, view_size
 from torch import nn
 
 from mmseg_picie.engine import cli
@@ -73,14 +74,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--times', type=int, nargs='+', default=[1, 4], help='of the images')
     parser.add_argument('--repeats', type=int, default=1, help='(default: %(default)s)')
     parser.add_argument('--workers', type=int, help="of the loaders (default: the config's own)")
-    parser.add_argument(
-        '--sizes',
-        type=parse_sizes,
-        metavar='RES:BASE',
-        help="sides of views and base image, such as 320:640 (default: the config's own)",
-    )
-    parser.add_argument('--out', help='JSON file to write')
-    parser.add_argument('--quick', action='store_true', help='no workers, to try it out')
+    add_sizes(parser)
+    add_output(parser, quick='no workers, to try it out')
     parser.add_argument('--child', choices=['bare', 'epoch'], help=argparse.SUPPRESS)
     cli.add_cfg_options(parser)
     args = cli.parse_args(parser, argv)
@@ -132,28 +127,37 @@ def run_child(what: str, config: Config, out: str) -> None:
         encoder = nn.Sequential(model.backbone, model.neck) if model.with_neck else model.backbone
         with torch.no_grad():
             encoder(torch.zeros(1, 3, *view_size(config)))
-        images, workers = 0, None
+        images, clustering, workers = 0, None, None
     else:
         runner = cli.build_runner(config)
-        watch = WorkerMemory()
-        runner.register_hook(watch)
+        watch = Watch()
+        runner.register_hook(watch, priority='LOWEST')
         runner.train()
-        images, workers = len(runner.train_dataloader.dataset), watch.mib
-    write_json(out, dict(images=images, peak=peak_mib(), workers=workers))
+        images, clustering, workers = len(runner.train_dataloader.dataset), *watch.found
+    found = dict(images=images, clustering=clustering, peak=peak_mib(), workers=workers)
+    write_json(out, found)
 
 
-class WorkerMemory(Hook):
-    """Looks at the workers when the training part of an epoch ends, as they live on until then."""
+class Watch(Hook):
+    """Looks at this process behind the clustering, at its workers behind the training.
 
-    mib: float | None = None
+    Attributes:
+        found: Peak of this process so far in MiB, and what the workers hold.
+    """
+
+    found: tuple[float | None, float | None] = (None, None)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Note the peak up to the end of the clustering."""
+        self.found = peak_mib(), None
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Sum up the private memory of all workers."""
+        """Sum up the private memory of all workers, which live on until then."""
         files = [
             Path(f'/proc/{worker.pid}/smaps_rollup') for worker in multiprocessing.active_children()
         ]
         if files and all(file.is_file() for file in files):
-            self.mib = sum(_kib(file, 'Private_') for file in files) / 1024
+            self.found = self.found[0], sum(_kib(file, 'Private_') for file in files) / 1024
 
 
 def peak_mib() -> float:
@@ -172,25 +176,31 @@ def _kib(file: Path, prefix: str) -> int:
     return sum(int(words[1]) for words in lines if words and words[0].startswith(prefix))
 
 
+def _median(values: list[float | None]) -> float | None:
+    """Median of what was measured, if anything was."""
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
 def make_rows(found: dict[str, list[dict]]) -> list[dict[str, Any]]:
     """One row for each measurement; ratios to the first number of images."""
-    peak = {
-        name: statistics.median([record['peak'] for record in records])
-        for name, records in found.items()
-    }
+    peak, clustering, workers = (
+        {name: _median([record[key] for record in records]) for name, records in found.items()}
+        for key in ('peak', 'clustering', 'workers')
+    )
     bare = peak['bare']
     first = next(name for name in peak if name != 'bare')
     rows = []
     for name, records in found.items():
         is_bare = name == 'bare'
-        workers = [record['workers'] for record in records if record['workers'] is not None]
         rows.append(
             dict(
                 run='bare toolbox' if is_bare else f'epoch, {name} the images',
                 images=records[0]['images'],
                 peak_mib=peak[name],
                 above_bare_mib=None if is_bare else peak[name] - bare,
-                workers_mib=statistics.median(workers) if workers else None,
+                clustering_above_bare_mib=None if is_bare else clustering[name] - bare,
+                workers_mib=workers[name],
                 ratio=None if is_bare else peak[name] / peak[first],
                 ratio_above_bare=(
                     None if is_bare else (peak[name] - bare) / max(peak[first] - bare, 1.0)

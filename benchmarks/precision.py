@@ -20,8 +20,8 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
 from mmseg.registry import DATASETS, MODELS
-from report import in_turn, make_header, publish, seconds_of
-from run_config import parse_sizes, register, set_sizes, view_size
+from report import add_output, in_turn, make_header, publish, seconds_of
+from run_config import add_sizes, register, set_sizes, view_size
 
 from mmseg_picie.datasets import EpochKeySampler
 from mmseg_picie.engine import cli
@@ -45,16 +45,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument('checkpoint', help='of a training with it, with centroids')
     parser.add_argument('--images', type=int, default=64, help='number (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='rounds (default: %(default)s)')
-    parser.add_argument(
-        '--sizes',
-        type=parse_sizes,
-        nargs='+',
-        metavar='RES:BASE',
-        help="sides of views and base image, such as 160:320 (default: the config's own)",
-    )
+    add_sizes(parser, several=True)
     parser.add_argument('--seed', type=int, default=0, help='(default: %(default)s)')
-    parser.add_argument('--out', help='JSON file to write')
-    parser.add_argument('--quick', action='store_true', help='few images, to try it out')
+    add_output(parser, quick='few images, to try it out')
     cli.add_cfg_options(parser)
     args = cli.parse_args(parser, argv)
     config = cli.read_config(parser, args)

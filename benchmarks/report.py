@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shlex
@@ -31,6 +32,12 @@ DISTRIBUTIONS = {
 }
 #: What changes times from outside.
 VARIABLES = ('OMP_NUM_THREADS', 'OMP_WAIT_POLICY', 'LD_PRELOAD')
+
+
+def add_output(parser: argparse.ArgumentParser, quick: str) -> None:
+    """Declare ``--out`` and ``--quick``; ``quick`` says what the latter makes smaller."""
+    parser.add_argument('--out', help='JSON file to write')
+    parser.add_argument('--quick', action='store_true', help=quick)
 
 
 def make_header(seed: int) -> dict[str, Any]:

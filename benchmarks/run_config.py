@@ -17,6 +17,23 @@ from mmseg_picie.datasets.transforms.sizes import to_size
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
+def add_sizes(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Declare ``--sizes``.
+
+    Args:
+        parser: Of a benchmark.
+        several: Whether one may give more than one pair.
+    """
+    example = '160:320' if several else '320:640'
+    parser.add_argument(
+        '--sizes',
+        type=parse_sizes,
+        nargs='+' if several else None,
+        metavar='RES:BASE',
+        help=f"sides of views and base image, such as {example} (default: the config's own)",
+    )
+
+
 def parse_sizes(text: str) -> tuple[int, int]:
     """Read RES:BASE, the sides in pixels of the views and of the image that they are cut from."""
     try:

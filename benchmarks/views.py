@@ -23,8 +23,8 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
-from report import in_turn, make_header, publish, seconds_of
-from run_config import parse_sizes, register, set_sizes, transforms_of
+from report import add_output, in_turn, make_header, publish, seconds_of
+from run_config import add_sizes, register, set_sizes, transforms_of
 from torch import Tensor
 
 from mmseg_picie.datasets import EpochKeySampler
@@ -75,16 +75,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--folder', help='of images; without it, JPEG files are made')
     parser.add_argument('--images', type=int, default=64, help='number (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='rounds (default: %(default)s)')
-    parser.add_argument(
-        '--sizes',
-        type=parse_sizes,
-        nargs='+',
-        metavar='RES:BASE',
-        help="sides of views and base image, such as 160:320 (default: the config's own)",
-    )
+    add_sizes(parser, several=True)
     parser.add_argument('--seed', type=int, default=0, help='(default: %(default)s)')
-    parser.add_argument('--out', help='JSON file to write')
-    parser.add_argument('--quick', action='store_true', help='few images, to try it out')
+    add_output(parser, quick='few images, to try it out')
     cli.add_cfg_options(parser)
     args = cli.parse_args(parser, argv)
     args.parser = parser

@@ -125,6 +125,7 @@ def test_memory_is_told_for_the_bare_toolbox_and_for_more_images(measure, config
     assert 100 < bare['peak_mib'] < once['peak_mib']
     for row in (once, more):
         assert row['above_bare_mib'] == pytest.approx(row['peak_mib'] - bare['peak_mib'])
+        assert 0 < row['clustering_above_bare_mib'] <= row['above_bare_mib']
         assert row['ratio'] == pytest.approx(row['peak_mib'] / once['peak_mib'])
 
 
