@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..views import crop_flip_features
 from .early_gradient import may_lose_gradients, take_gradients
 from .precision import FORWARD_DTYPES, forward_precision
+from .recompute import recompute_activations
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
@@ -49,12 +50,15 @@ class PiCIE(EncoderDecoder):
             CPU that has instructions for it (AVX512-BF16, AMX) and 'float32' elsewhere.
         frozen (Sequence[str]): parts that are not trained, such as ``('backbone',)``: their
             weights get no gradient, and their normalisation statistics stay as they are.
+        activation_checkpointing (Sequence[str]): parts such as ``('backbone.layer1',)`` that
+            compute their activations again in the backward pass, which takes time and saves memory;
+            losses and statistics stay as they are.
         kwargs: as of ``EncoderDecoder``.
 
     Raises:
         TypeError: If a head is not a :class:`ViewHead`.
-        ValueError: If ``head_weights`` or ``frozen_dtype`` is unknown, or ``frozen`` names no part
-            of the model or leaves nothing to train.
+        ValueError: If ``head_weights`` or ``frozen_dtype`` is unknown, ``frozen`` or
+            ``activation_checkpointing`` names no part of the model, or nothing is left to train.
     """
 
     # The frozen encoder, in a list so that it is not registered as a part of the model.
@@ -66,12 +70,15 @@ class PiCIE(EncoderDecoder):
         head_weights: str = 'log',
         frozen_dtype: str = 'auto',
         frozen: Sequence[str] = (),
+        activation_checkpointing: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._labeler = []
         # Now, so that the optimiser and a wrapper for several ranks see what is to be trained.
         self._frozen = self._freeze(frozen)
+        for part in self._parts('activation_checkpointing', activation_checkpointing):
+            recompute_activations(part)
         for name, head in self.heads().items():
             if not isinstance(head, ViewHead):
                 raise TypeError(
@@ -111,20 +118,24 @@ class PiCIE(EncoderDecoder):
 
     def _freeze(self, names: Sequence[str]) -> list[nn.Module]:
         """Take the named parts out of the training."""
-        parts = dict(self.named_modules())
-        if isinstance(names, str) or not set(names) <= set(parts) - {''}:
-            raise ValueError(
-                "frozen of PiCIE must list parts of the model such as 'backbone' or "
-                f"'backbone.layer1', but got {names!r}; its parts are "
-                f'{", ".join(name for name, _ in self.named_children())}.'
-            )
-        frozen = [parts[name].requires_grad_(False) for name in names]
+        frozen = [part.requires_grad_(False) for part in self._parts('frozen', names)]
         if frozen and not any(weight.requires_grad for weight in self.parameters()):
             raise ValueError(
                 f'frozen of PiCIE is {tuple(names)!r}, which leaves nothing to train; leave a part '
                 'out, or score untrained features by tools/baselines.py.'
             )
         return frozen
+
+    def _parts(self, argument: str, names: Sequence[str]) -> list[nn.Module]:
+        """The parts of the model that an argument names."""
+        parts = dict(self.named_modules())
+        if isinstance(names, str) or not set(names) <= set(parts) - {''}:
+            raise ValueError(
+                f"{argument} of PiCIE must list parts of the model such as 'backbone' or "
+                f"'backbone.layer1', but got {names!r}; its parts are "
+                f'{", ".join(name for name, _ in self.named_children())}.'
+            )
+        return [parts[name] for name in names]
 
     def train(self, mode: bool = True) -> 'PiCIE':
         """Set the mode; frozen parts stay in eval mode."""
