@@ -35,8 +35,7 @@ class PairedViews(BaseTransform):
     base after its own photometric draw, resized to ``view_size``; the same crop and flip wait, as
     data, for its feature map. If resizing shrinks the image and keeps its aspect, colours change
     after it, and the blur is scaled with it: the same but for rounding and clipping, at fewer
-    pixels. Further views are made as view 2 is; with one view there is view 1
-    alone.
+    pixels. Further views are made as view 2 is; with one view there is view 1 alone.
 
     Required keys: ``img`` ((H, W, 3) uint8 BGR), ``rng`` (from :class:`KeyedSegDataset`).
     Added keys: ``views`` (V (height, width, 3) uint8 BGR arrays), ``geometry``
