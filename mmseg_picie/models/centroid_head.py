@@ -148,16 +148,7 @@ class CentroidHead(ViewHead):
             return [self.label(self.embed(frozen_views[i]), i) for i in range(self.num_views)]
 
     def loss_of_view(self, maps: Maps, view: int, labels: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The share in the losses of one view's features: with its own clusters, and with others'.
-
-        Args:
-            maps (Sequence[Tensor]): the decoder's maps of the view.
-            view (int): which one, from 0.
-            labels (Sequence[Tensor]): pseudo-labels of all views.
-
-        Returns:
-            dict[str, Tensor]: as of :meth:`loss_by_views`; over the views they add up to these.
-        """
+        """The share of one view's features: with its own clusters, and with those of the others."""
         with self._full_precision():
             (row,) = view_cross_entropies(
                 [self.embed(maps)], labels, self.centroids, self._class_weights()

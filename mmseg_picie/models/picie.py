@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..views import crop_flip_features
 from .early_gradient import may_lose_gradients, take_gradients
+from .parts import find_parts, freeze
 from .precision import FORWARD_DTYPES, forward_precision
 from .recompute import recompute_activations
 from .view_head import ViewHead
@@ -76,8 +77,8 @@ class PiCIE(EncoderDecoder):
         super().__init__(*args, **kwargs)
         self._labeler = []
         # Now, so that the optimiser and a wrapper for several ranks see what is to be trained.
-        self._frozen = self._freeze(frozen)
-        for part in self._parts('activation_checkpointing', activation_checkpointing):
+        self._frozen = freeze(self, frozen)
+        for part in find_parts(self, 'activation_checkpointing', activation_checkpointing):
             recompute_activations(part)
         for name, head in self.heads().items():
             if not isinstance(head, ViewHead):
@@ -115,27 +116,6 @@ class PiCIE(EncoderDecoder):
             else:
                 heads['aux'] = self.auxiliary_head
         return heads
-
-    def _freeze(self, names: Sequence[str]) -> list[nn.Module]:
-        """Take the named parts out of the training."""
-        frozen = [part.requires_grad_(False) for part in self._parts('frozen', names)]
-        if frozen and not any(weight.requires_grad for weight in self.parameters()):
-            raise ValueError(
-                f'frozen of PiCIE is {tuple(names)!r}, which leaves nothing to train; leave a part '
-                'out, or score untrained features by tools/baselines.py.'
-            )
-        return frozen
-
-    def _parts(self, argument: str, names: Sequence[str]) -> list[nn.Module]:
-        """The parts of the model that an argument names."""
-        parts = dict(self.named_modules())
-        if isinstance(names, str) or not set(names) <= set(parts) - {''}:
-            raise ValueError(
-                f"{argument} of PiCIE must list parts of the model such as 'backbone' or "
-                f"'backbone.layer1', but got {names!r}; its parts are "
-                f'{", ".join(name for name, _ in self.named_children())}.'
-            )
-        return [parts[name] for name in names]
 
     def train(self, mode: bool = True) -> 'PiCIE':
         """Set the mode; frozen parts stay in eval mode."""
@@ -292,14 +272,8 @@ class PiCIE(EncoderDecoder):
     ) -> dict[str, Tensor]:
         """The losses, with the graph of the last view alone: the others' gradients are taken.
 
-        Args:
-            inputs (Sequence[Tensor]): as of :meth:`loss`.
-            data_samples (SampleList): likewise.
-            labels (dict[str, list[Tensor]]): pseudo-labels of all views, for each head.
-            sizes (list[torch.Size]): (height, width) of the first view's maps.
-
-        Returns:
-            dict[str, Tensor]: likewise.
+        ``labels`` are the pseudo-labels of all views, for each head, and ``sizes`` those of the
+        first view's maps.
         """
         encoder = self._encoder()
         losses: dict[str, Tensor] = {}
