@@ -4,6 +4,8 @@ The fit is compared with `faiss.Kmeans` on all points, with the same seed and it
 the package's own torch fit, which takes its place for few clusters and where faiss is missing. The
 mini-batch step is compared with `MiniBatchKMeans.partial_fit` of scikit-learn, as it is by default
 and in its fastest way (without labels of the batch), on the same batches from the same centroids.
+Each takes them one after the other, as in a training: after a step of another library, its threads
+would still look for work and keep the next from the cores.
 Features are of unit length: a mixture of Gaussians, projected on the sphere. All use the same
 number of threads. Inertia is the mean squared distance.
 """
@@ -19,7 +21,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from report import add_output, in_turn, make_header, publish, seconds_of
+from report import add_output, in_turn, make_header, publish
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -38,6 +40,8 @@ from mmseg_picie.engine.host import keep_freed_memory
 #: Points, channels and clusters, without --points, --dim and --clusters.
 CASES = ((2_000_000, 128, 27), (200_000, 128, 100), (200_000, 128, 500))
 BLOCK = 1 << 16
+#: Times that each way takes the batches, and batches at most.
+STREAMS, BATCHES = 3, 10
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
@@ -143,6 +147,7 @@ def measure_fit(features: Tensor, clusters: int, args: argparse.Namespace) -> li
         seconds = time.perf_counter() - started
         return seconds, inertia(features, centroids)
 
+    initial_fit(features[: 2 * clusters], clusters, 1, args.seed)  # it may have to be compiled
     found = in_turn({name: partial(timed, fit) for name, fit in ways.items()}, args.repeats)
     return _rows('fit', reference, found, features, clusters, None)
 
@@ -166,31 +171,47 @@ def faiss_fit(features: Tensor, clusters: int, iters: int, seed: int) -> Tensor:
 def measure_step(
     features: Tensor, clusters: int, size: int, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Mini-batch steps of the package and two ways of scikit-learn, in turn on each batch."""
+    """Streams of mini-batches by the package and two ways of scikit-learn, in turn.
+
+    The first step of a stream is a warm-up.
+    """
     generator = torch.Generator().manual_seed(args.seed)
     start = features[torch.randperm(len(features), generator=generator)[:clusters]]
     batches = [part for part in features.split(size) if len(part) == size]
-    # At least two, of which the first is warm-up; further ones until some seconds have passed.
-    batches = (batches * 2)[: max(2, min(len(batches), 20))]
-    ours = KMeansState(start.clone(), torch.zeros(clusters, dtype=torch.int64))
+    batches = (batches * 3)[: max(3, min(len(batches), BATCHES))]
     common = dict(init=start.numpy(), n_init=1, batch_size=size, random_state=args.seed)
-    theirs = {
-        'scikit-learn': MiniBatchKMeans(clusters, **common),
-        'scikit-learn without labels': MiniBatchKMeans(
-            clusters, compute_labels=False, reassignment_ratio=0.0, **common
+    no_labels = dict(compute_labels=False, reassignment_ratio=0.0)
+
+    def step_ours(state: KMeansState, batch: Tensor) -> KMeansState:
+        return minibatch_update(state, cluster_sums(batch, state.centroids))
+
+    def step_theirs(kmeans: MiniBatchKMeans, batch: Tensor) -> MiniBatchKMeans:
+        return kmeans.partial_fit(batch.numpy())
+
+    def stream(step: Callable, state: Any) -> tuple[Any, list[float]]:
+        seconds = []
+        for batch in batches:
+            started = time.perf_counter()
+            state = step(state, batch)
+            seconds.append(time.perf_counter() - started)
+        return state, seconds[1:]
+
+    ways: dict[str, Callable[[], tuple[Any, list[float]]]] = {
+        'mmseg_picie': lambda: stream(
+            step_ours, KMeansState(start.clone(), torch.zeros(clusters, dtype=torch.int64))
+        ),
+        'scikit-learn': lambda: stream(step_theirs, MiniBatchKMeans(clusters, **common)),
+        'scikit-learn without labels': lambda: stream(
+            step_theirs, MiniBatchKMeans(clusters, **no_labels, **common)
         ),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ('mmseg_picie', *theirs)}
-    for batch in batches:
-        started = time.perf_counter()
-        ours = minibatch_update(ours, cluster_sums(batch, ours.centroids))
-        seconds['mmseg_picie'].append(time.perf_counter() - started)
-        for name, kmeans in theirs.items():
-            seconds[name].append(seconds_of(partial(kmeans.partial_fit, batch.numpy())))
-    after = {'mmseg_picie': inertia(features, ours.centroids)}
-    for name, kmeans in theirs.items():
-        after[name] = inertia(features, torch.from_numpy(kmeans.cluster_centers_).float())
-    found = {name: [(t, after[name]) for t in seconds[name][1:]] for name in seconds}
+    found = {}
+    for name, streams in in_turn(ways, STREAMS).items():
+        state, _ = streams[0]
+        centroids = getattr(state, 'cluster_centers_', None)
+        centroids = state.centroids if centroids is None else torch.from_numpy(centroids).float()
+        value = inertia(features, centroids)
+        found[name] = [(seconds, value) for _, times in streams for seconds in times]
     return _rows('step', 'scikit-learn', found, features, clusters, size)
 
 

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from scipy.sparse import csc_array
 from torch import Tensor
 
+from .compiled import compile_kernel, sum_by_nearest
+
 # What is computed per point is computed in blocks of at most this many entries (8 MiB of float32),
 # so that beside the points themselves no memory grows with points times clusters or dimensions, and
 # a block is still in the processor's cache when its points are summed.
@@ -111,6 +113,19 @@ def cluster_sums(features: Tensor, centroids: Tensor) -> ClusterSums:
     Raises:
         ValueError: If a feature is not finite.
     """
+    single = features.device.type == 'cpu' and features.dtype == torch.float32
+    kernel = compile_kernel(len(centroids)) if single else None
+    if kernel is None:
+        result = _sum_in_blocks(features, centroids)
+    else:
+        result = ClusterSums(*sum_by_nearest(kernel, features, centroids))
+    if not result.sq_distance.isfinite():
+        check_finite(features)
+    return result._replace(sq_distance=result.sq_distance.clamp_(min=0))
+
+
+def _sum_in_blocks(features: Tensor, centroids: Tensor) -> ClusterSums:
+    """What :func:`cluster_sums` does on a GPU, and where nothing can be compiled."""
     sums = torch.zeros_like(centroids)
     counts = torch.zeros(len(centroids), dtype=torch.int64, device=centroids.device)
     # Of all points together: |z - c|^2 = |z|^2 - score.
@@ -121,9 +136,7 @@ def cluster_sums(features: Tensor, centroids: Tensor) -> ClusterSums:
         counts += torch.bincount(labels, minlength=len(centroids))
         sq_norm += torch.linalg.vecdot(part.flatten(), part.flatten())
         score += best.sum()
-    if not sq_norm.isfinite():
-        check_finite(features)
-    return ClusterSums(sums, counts, (sq_norm - score).clamp_(min=0))
+    return ClusterSums(sums, counts, sq_norm - score)
 
 
 def _block_size(centroids: Tensor) -> int:

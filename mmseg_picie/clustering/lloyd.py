@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .compiled import import_numba
 from .kmeans import assign, check_finite, cluster_sums
 
 # Up to so many clusters this module's iterations are faster than those of faiss on a CPU.
@@ -116,8 +117,11 @@ def import_faiss() -> ModuleType | None:
 
 
 def describe_backend() -> str:
-    """Say in a few words what :func:`initial_fit` runs on."""
-    faiss = import_faiss()
-    if faiss is None:
-        return "torch, as faiss cannot be imported (pip install 'mmseg_picie[cpu]' or '[gpu]')"
-    return f'torch; faiss {faiss.__version__} for more than {MAX_TORCH_CLUSTERS} clusters on a CPU'
+    """Say in a few words what k-means runs on."""
+    libraries = {'numba': import_numba(), 'faiss': import_faiss()}
+    found = [f'{name} {module.__version__}' for name, module in libraries.items() if module]
+    missing = [name for name, module in libraries.items() if not module]
+    text = 'torch' if not found else f'{" and ".join(found)} on a CPU, torch on a GPU'
+    if missing:
+        text += f" ({' and '.join(missing)}: not there, pip install 'mmseg_picie[cpu]')"
+    return text
