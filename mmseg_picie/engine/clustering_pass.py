@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.runner import Runner
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..clustering import Clustering, StreamingKMeans
@@ -104,6 +104,7 @@ def cluster_views(
         RuntimeError: On the other ranks, if that is so on one.
     """
     model.train(not settings.norm_eval)
+    encoder = model.freeze_encoder() if settings.norm_eval else None
     plan, num_init = _plan(dataloader, settings)
     heads = {name: head for name, head in model.heads().items() if isinstance(head, CentroidHead)}
     streams = {
@@ -112,7 +113,7 @@ def cluster_views(
     }
     # A rank with an image less than others may have a forward pass less.
     for batch, parts in zip_longest(_with_progress(dataloader, settings.epoch), plan):
-        views, samples = ([], []) if batch is None else _forward(model, batch)
+        views, samples = ([], []) if batch is None else _forward(model, encoder, batch)
         for name, head in heads.items():
             for view, stream in enumerate(streams[name]):
                 if views:
@@ -160,10 +161,13 @@ def _with_progress(dataloader: DataLoader, epoch: int) -> Iterator[dict]:
     return iter(track(batches, description, total=len(dataloader), disable=not is_main_process()))
 
 
-def _forward(model: PiCIE, batch: dict) -> tuple[list[list[Tensor]], list]:
+def _forward(
+    model: PiCIE, encoder: nn.Module | None, batch: dict
+) -> tuple[list[list[Tensor]], list]:
     """The decoder's maps of each view, and the samples."""
     data = model.data_preprocessor(batch, False)
-    return model.extract_frozen_views(data['inputs'], data['data_samples']), data['data_samples']
+    samples = data['data_samples']
+    return model.extract_frozen_views(data['inputs'], samples, encoder), samples
 
 
 def _to_points(

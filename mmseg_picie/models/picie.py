@@ -1,6 +1,5 @@
 """The PiCIE segmentor."""
 
-import copy
 import math
 import os.path as osp
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from ..views import crop_flip_features
 from .early_gradient import may_lose_gradients, take_gradients
+from .frozen_copy import FrozenCopy
 from .parts import find_parts, freeze
 from .precision import FORWARD_DTYPES, forward_precision
 from .recompute import recompute_activations
@@ -63,7 +63,7 @@ class PiCIE(EncoderDecoder):
     """
 
     # The frozen encoder, in a list so that it is not registered as a part of the model.
-    _labeler: list[nn.Module]
+    _labeler: list[FrozenCopy]
 
     def __init__(
         self,
@@ -140,12 +140,12 @@ class PiCIE(EncoderDecoder):
     @torch.no_grad()
     def refresh_labeler(self) -> None:
         """Take the present encoder as the one that makes pseudo-labels, in eval mode."""
-        encoder = self._encoder()
-        if self._labeler:
-            self._labeler[0].load_state_dict(encoder.state_dict())
-        else:
-            self._labeler.append(copy.deepcopy(encoder).requires_grad_(False))
-            self._labeler[0].eval()
+        self._labeler.clear()  # before there is another
+        self._labeler.append(self.freeze_encoder())
+
+    def freeze_encoder(self) -> FrozenCopy:
+        """A copy of the present encoder, backbone and decoder, for forward passes."""
+        return FrozenCopy(self._encoder())
 
     def _encoder(self) -> nn.Module:
         """Backbone and decoder as one module."""

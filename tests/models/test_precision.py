@@ -39,8 +39,9 @@ def record_dtypes(module):
 
 def test_frozen_passes_alone_are_in_bfloat16(make_picie, fit, pair):
     model = fit(make_picie(frozen_dtype='bfloat16'))
+    model.loss(*pair)  # the labeler is made ready
     trained = record_dtypes(model.neck.laterals[0])
-    frozen = record_dtypes(model._labeler[0][1].laterals[0])
+    frozen = record_dtypes(model._labeler[0].network[1].laterals[0])
     losses = model.loss(*pair)
     assert set(trained) == {torch.float32}
     assert set(frozen) == {torch.bfloat16}
