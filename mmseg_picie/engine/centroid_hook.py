@@ -198,7 +198,7 @@ class KMeansCentroidHook(Hook):
             self._restart(runner, model.heads()[name])
         if not self.norm_eval:
             average_statistics(model)
-        model.refresh_labeler()
+            model.refresh_labeler()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Bring ranks together before anything is saved, scored or clustered."""

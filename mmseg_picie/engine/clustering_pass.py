@@ -87,7 +87,8 @@ def cluster_views(
 ) -> dict[str, list[Clustering]]:
     """Cluster the features of every view, for every head of the model that needs centroids.
 
-    The model is left in the mode in which it was used.
+    The model is left in the mode in which it was used, and with ``norm_eval`` its labeler is what
+    the features are from.
 
     Args:
         model (PiCIE): not wrapped. Its parameters stay as they are.
@@ -104,7 +105,7 @@ def cluster_views(
         RuntimeError: On the other ranks, if that is so on one.
     """
     model.train(not settings.norm_eval)
-    encoder = model.freeze_encoder() if settings.norm_eval else None
+    encoder = model.refresh_labeler() if settings.norm_eval else None
     plan, num_init = _plan(dataloader, settings)
     heads = {name: head for name, head in model.heads().items() if isinstance(head, CentroidHead)}
     streams = {

@@ -137,15 +137,15 @@ class PiCIE(EncoderDecoder):
                 )
         super().init_weights()
 
-    @torch.no_grad()
-    def refresh_labeler(self) -> None:
-        """Take the present encoder as the one that makes pseudo-labels, in eval mode."""
-        self._labeler.clear()  # before there is another
-        self._labeler.append(self.freeze_encoder())
+    def refresh_labeler(self) -> FrozenCopy:
+        """Take the present encoder as the one that makes pseudo-labels, in eval mode.
 
-    def freeze_encoder(self) -> FrozenCopy:
-        """A copy of the present encoder, backbone and decoder, for forward passes."""
-        return FrozenCopy(self._encoder())
+        Returns:
+            FrozenCopy: of backbone and decoder.
+        """
+        self._labeler.clear()  # before there is another
+        self._labeler.append(FrozenCopy(self._encoder()))
+        return self._labeler[0]
 
     def _encoder(self) -> nn.Module:
         """Backbone and decoder as one module."""

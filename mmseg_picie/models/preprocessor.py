@@ -68,5 +68,6 @@ class PairedViewDataPreProcessor(SegDataPreProcessor):
     def _normalise(self, images: Tensor) -> Tensor:
         if self.bgr_to_rgb:
             images = images.flip(1)
-        images = images.to(self.mean.dtype, memory_format=torch.channels_last)
-        return (images - self.mean) / self.std
+        images = images.to(torch.float32, memory_format=torch.channels_last)
+        # In place: the copy in floating point is this method's own.
+        return images.sub_(self.mean).div_(self.std)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from ..clustering import UNMATCHED
+from .losses import unit_length
 
 Maps = Sequence[Tensor]
 
@@ -96,7 +96,7 @@ class ViewHead(BaseDecodeHead):
                 f'shape {tuple(features.shape)}; set in_channels to the channels (the second '
                 'number), which are neck.out_channels, or without a neck those of the backbone.'
             )
-        return F.normalize(features.float(), dim=1)
+        return unit_length(features.float())
 
     def loss_by_views(
         self, views: Sequence[Maps], frozen_views: Sequence[Maps] | None = None

@@ -13,7 +13,6 @@ from PIL import Image
 
 from mmseg_picie.datasets.synthetic_scenes import draw_scene
 from mmseg_picie.models import PiCIE
-from mmseg_picie.models.frozen_copy import FrozenCopy
 
 
 def scalars(config: Config) -> list[dict]:
@@ -144,12 +143,14 @@ def test_tensorboard_is_one_line_of_config(tiny_config):
 def test_clustering_leaves_the_weights_alone_unless_norms_are_trained(tiny_config, monkeypatch):
     means = []
 
-    def freeze_encoder(model):
+    refresh = PiCIE.refresh_labeler
+
+    def refresh_labeler(model):
         buffers = dict(model.named_buffers()).items()
         means[:] = [value.clone() for name, value in buffers if name.endswith('running_mean')]
-        return FrozenCopy(model._encoder())
+        return refresh(model)
 
-    monkeypatch.setattr(PiCIE, 'freeze_encoder', freeze_encoder)
+    monkeypatch.setattr(PiCIE, 'refresh_labeler', refresh_labeler)
     for norm_eval, same in ((True, True), (False, False)):
         config = tiny_config(
             {
