@@ -1,13 +1,12 @@
 """K-means of this package beside faiss and scikit-learn: python benchmarks/kmeans.py.
 
 The fit is compared with `faiss.Kmeans` on all points, with the same seed and iterations, and with
-the package's own torch fit, which takes its place for few clusters and where faiss is missing. The
-mini-batch step is compared with `MiniBatchKMeans.partial_fit` of scikit-learn, as it is by default
-and in its fastest way (without labels of the batch), on the same batches from the same centroids.
-Each takes them one after the other, as in a training: after a step of another library, its threads
-would still look for work and keep the next from the cores.
-Features are of unit length: a mixture of Gaussians, projected on the sphere. All use the same
-number of threads. Inertia is the mean squared distance.
+the package's own, which takes its place for few clusters and where faiss is missing. The mini-batch
+step is compared with `MiniBatchKMeans.partial_fit` of scikit-learn, as it is by default and in its
+fastest way (without labels of the batch), on the same batches from the same centroids. Each takes
+them one after the other, as in a training: after a step of another library, its threads would still
+look for work and keep the next from the cores. Features are of unit length: a mixture of Gaussians,
+projected on the sphere. All use the same number of threads. Inertia is the mean squared distance.
 """
 
 from __future__ import annotations

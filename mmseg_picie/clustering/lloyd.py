@@ -18,11 +18,11 @@ MAX_TORCH_CLUSTERS = 64
 def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
     """Fit centroids by Lloyd's algorithm from randomly chosen points.
 
-    Points on a GPU stay there, and torch fits them. Of points on a CPU torch fits up to
-    ``MAX_TORCH_CLUSTERS``, and faiss, which is faster then, more, if it can be imported. Either
-    begins with the points that faiss chooses, so the result is the same (but for an empty cluster:
-    faiss splits a large one); without faiss the choice is another. Points that lie row by row are
-    not copied.
+    Points on a GPU stay there, and torch fits them. Points on a CPU are fitted by
+    :func:`lloyd_fit`, or by faiss if it can be imported and there are more clusters than
+    ``MAX_TORCH_CLUSTERS``. Either begins with the points that faiss chooses, so the result is the
+    same (but for an empty cluster: faiss splits a large one); without faiss the choice is another.
+    Points that lie row by row are not copied.
 
     Args:
         features (Tensor): (P, D) float32 points, all of which are used.
