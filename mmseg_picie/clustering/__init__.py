@@ -1,4 +1,4 @@
-"""K-means over pixel features and matching of clusters to classes: plain torch, numpy and scipy."""
+"""K-means over pixel features and matching of clusters to classes, without the toolbox."""
 
 from .kmeans import (
     Assignment,
