@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..views import crop_flip_features
 from .early_gradient import may_lose_gradients, take_gradients
 from .frozen_copy import FrozenCopy
+from .in_place import save_results
 from .parts import find_parts, freeze
 from .precision import FORWARD_DTYPES, forward_precision
 from .recompute import recompute_activations
@@ -78,6 +79,7 @@ class PiCIE(EncoderDecoder):
         self._labeler = []
         # Now, so that the optimiser and a wrapper for several ranks see what is to be trained.
         self._frozen = freeze(self, frozen)
+        save_results(self)
         for part in find_parts(self, 'activation_checkpointing', activation_checkpointing):
             recompute_activations(part)
         for name, head in self.heads().items():

@@ -1,0 +1,151 @@
+"""Activations in place that save their result: the same numbers from less memory."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from mmseg_picie.models.in_place import save_results
+
+BOUNDED = [nn.ReLU6(inplace=True), nn.Hardtanh(-2.0, 0.5, inplace=True)]
+
+
+def saving(layer):
+    """A copy of a layer that saves its result."""
+    layer = copy.deepcopy(layer)
+    save_results(layer)
+    return layer
+
+
+def values(layer):
+    """Below, at, between, at and above the bounds, and NaN."""
+    low, high = layer.min_val, layer.max_val
+    return torch.tensor([low - 1, low, (low + high) / 2, high, high + 1, math.nan])
+
+
+def run(layer, inputs, make=lambda leaf: leaf * 1):
+    """Output and gradient of a layer for what an operation makes of the inputs."""
+    leaf = inputs.clone().requires_grad_()
+    output = layer(make(leaf))
+    output.backward(torch.arange(1.0, 1 + output.numel()).view_as(output))
+    return output.detach(), leaf.grad
+
+
+def saved_bytes(function):
+    """Memory that a function's graph keeps, without parameters."""
+    found = {}
+
+    def pack(tensor):
+        if not (tensor.is_leaf and tensor.requires_grad):
+            storage = tensor.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = function()
+    assert output.requires_grad
+    return sum(found.values())
+
+
+def assert_same(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize('layer', BOUNDED, ids=['ReLU6', 'Hardtanh'])
+@pytest.mark.parametrize(
+    'make',
+    [lambda leaf: leaf * 1, lambda leaf: (leaf * 1)[::2], lambda leaf: (leaf * 1).view(2, 3).T],
+    ids=['result', 'slice', 'transposed'],
+)
+def test_numbers_are_those_of_torch(layer, make):
+    inputs = values(layer)
+    assert_same(run(saving(layer), inputs, make), run(layer, inputs, make))
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_numbers_are_those_of_torch_channels_last(dtype):
+    layer = nn.ReLU6(inplace=True)
+    inputs = 4 * torch.randn(2, 8, 5, 5, generator=torch.Generator().manual_seed(0))
+    inputs = inputs.to(dtype, memory_format=torch.channels_last)
+    found = run(saving(layer), inputs)
+    assert_same(found, run(layer, inputs))
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize('layer', BOUNDED, ids=['ReLU6', 'Hardtanh'])
+def test_the_result_alone_is_saved_and_takes_the_place_of_the_input(layer):
+    leaf = torch.zeros(1000, requires_grad=True)
+    inputs = leaf + 1
+    changed = saving(layer)
+    assert saved_bytes(lambda: changed(inputs)) == 4000
+    assert changed(inputs).data_ptr() == inputs.data_ptr()
+    assert saved_bytes(lambda: changed(leaf + 1).square()) == 4000
+    # torch's own keeps a copy of the input beside it; else there would be nothing to win.
+    assert saved_bytes(lambda: layer(leaf + 1).square()) == 8000
+
+
+def test_what_torch_refuses_is_refused():
+    layer = saving(nn.ReLU6(inplace=True))
+    with pytest.raises(RuntimeError, match='leaf Variable that requires grad'):
+        layer(torch.ones(3, requires_grad=True))
+    # A result that is changed behind it is noticed by the backward pass.
+    output = layer(torch.ones(3, requires_grad=True) * 1)
+    output.mul_(2)
+    with pytest.raises(RuntimeError, match='modified by an inplace operation'):
+        output.sum().backward()
+
+
+@pytest.mark.parametrize('requires_grad', [False, True])
+def test_nothing_changes_without_gradients(requires_grad):
+    layer = saving(nn.ReLU6(inplace=True))
+    inputs = torch.tensor([-1.0, 3.0, 9.0], requires_grad=requires_grad)
+    with torch.no_grad():
+        output = layer(inputs * 1)
+    assert output.tolist() == [0, 3, 6] and not output.requires_grad
+    kept = saving(nn.ReLU6())
+    assert kept(inputs).tolist() == [0, 3, 6] and inputs.tolist() == [-1, 3, 9]
+
+
+def test_layers_stay_what_they_are():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU6(inplace=True), nn.ReLU(inplace=True))
+    before = str(network), list(network.state_dict())
+    save_results(network)
+    save_results(network)
+    assert (str(network), list(network.state_dict())) == before
+    assert isinstance(network[1], nn.ReLU6) and type(network[2]) is nn.ReLU
+    images = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    for twin in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        torch.testing.assert_close(twin(images), network(images), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('recomputed', [False, True])
+def test_picie_trains_efficientnet_with_less_memory(make_picie, recomputed):
+    pytest.importorskip('timm')
+    torch.manual_seed(0)
+    model = make_picie(
+        backbone=dict(
+            type='TIMMBackbone',
+            model_name='tf_efficientnet_lite0',
+            features_only=True,
+            pretrained=False,
+        ),
+        neck=dict(type='SumFPN', in_channels=(16, 24, 40, 112, 320), out_channels=12),
+        activation_checkpointing=('backbone.timm_model.blocks.1',) if recomputed else (),
+    )
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    theirs = copy.deepcopy(model)
+    for layer in theirs.modules():
+        if isinstance(layer, nn.ReLU6):
+            layer.__class__ = nn.ReLU6
+    kept, gradients = [], []
+    for network in (model, theirs):
+        encoder = network._encoder()
+        kept.append(saved_bytes(lambda encoder=encoder: encoder(images)[0]))
+        encoder(images)[0].square().sum().backward()
+        gradients.append([parameter.grad for parameter in encoder.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    assert kept[0] < (0.87 if recomputed else 0.82) * kept[1]
