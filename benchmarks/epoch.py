@@ -1,12 +1,13 @@
 """What an epoch costs beside the network's own passes: python benchmarks/epoch.py CONFIG.
 
 Runs two epochs of the real training, with all hooks of the config (checkpoints, pictures,
-validation), and in turn with them **the bound**: the bare encoder on tensors in memory, in float32,
-in the faster of two memory layouts, with the same batch sizes and threads, for the passes that the
-method needs. These are, for each view of each image: one forward pass for clustering (of the images
-that it uses), one for labels, one forward and backward for training. The ratio is that of the
-medians of the second epoch without its evaluation and of the bound; `with_evaluation` is that of
-the whole epoch and of the bound with a forward pass over the validation images.
+validation), and in turn with them **the bound**: the bare encoder, as the toolbox builds it, on
+tensors in memory, in float32, in the faster of two memory layouts, with the same batch sizes and
+threads, for the passes that the method needs. These are, for each view of each image: one forward
+pass for clustering (of the images that it uses), one for labels, one forward and backward for
+training. The ratio is that of the medians of the second epoch without its evaluation and of the
+bound; `with_evaluation` is that of the whole epoch and of the bound with a forward pass over the
+validation images.
 """
 
 from __future__ import annotations
@@ -156,7 +157,9 @@ class Bound:
         register(config)
         model = MODELS.build(copy.deepcopy(config.model))
         self.device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        encoder = nn.Sequential(model.backbone, model.neck) if model.with_neck else model.backbone
+        # The toolbox's own, as PiCIE changes some of its layers.
+        parts = [config.model.backbone, config.model.get('neck')]
+        encoder = nn.Sequential(*(MODELS.build(copy.deepcopy(part)) for part in parts if part))
         self.encoder = encoder.to(self.device)
         self.num_views = model.num_views
         self.view, self.evaluated = view_size(config), evaluated_size(config)

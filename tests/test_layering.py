@@ -14,9 +14,10 @@ PLAIN = {'clustering', 'views'}
 ADAPTERS = {'datasets', 'models', 'evaluation'}
 # Room -> the parts of the package that it may import beside itself.
 ALLOWED = {
-    **{room: set() for room in PLAIN},
-    **{room: PLAIN | {'version', 'toolbox'} for room in ADAPTERS},
-    'engine': PLAIN | ADAPTERS | {'version', 'toolbox'},
+    **{room: {'threads'} for room in PLAIN},
+    **{room: PLAIN | {'threads', 'version', 'toolbox'} for room in ADAPTERS},
+    'engine': PLAIN | ADAPTERS | {'threads', 'version', 'toolbox'},
+    'threads': set(),
     'version': set(),
     'toolbox': set(),
     '__init__': PLAIN | ADAPTERS | {'engine', 'version', 'toolbox'},

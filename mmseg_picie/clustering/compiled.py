@@ -5,11 +5,9 @@ in the processor's registers. benchmarks/kmeans.py measures what that is worth.
 """
 
 import functools
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TypeVar
 
@@ -17,6 +15,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..threads import get_threads
 
 # Scores are computed for a multiple of so many clusters: what a vector register holds.
 _LANES = 16
@@ -126,21 +126,11 @@ def _share(function: Callable[[Tensor], Result], blocks: Sequence[Tensor]) -> li
             results[index] = function(block)
 
     helpers = min(torch.get_num_threads(), len(blocks)) - 1
-    futures = [_threads(torch.get_num_threads()).submit(work) for _ in range(helpers)]
+    futures = [get_threads().submit(work) for _ in range(helpers)]
     work()
     for future in futures:
         future.result()
     return [results[index] for index in range(len(blocks))]
-
-
-@functools.lru_cache(maxsize=1)
-def _threads(number: int) -> ThreadPoolExecutor:
-    """Threads that stay for the next call."""
-    return ThreadPoolExecutor(number, thread_name_prefix='kmeans')
-
-
-if hasattr(os, 'register_at_fork'):  # a forked process has none of its parent's threads
-    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 @functools.lru_cache

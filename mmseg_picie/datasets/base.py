@@ -6,10 +6,14 @@ from typing import Any
 
 import mmengine
 import numpy as np
+import torch
+from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets import BaseSegDataset
+from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
+from ..threads import get_threads
 from .image_files import (
     IMAGE_SUFFIXES,
     check_images,
@@ -18,9 +22,31 @@ from .image_files import (
     find_images,
 )
 from .sampler import SampleKey
+from .transforms import (
+    LoadRGAnnotations,
+    PackPairedViews,
+    PairedViews,
+    RemapLabels,
+    ResizeCenterCrop,
+)
 
 #: Marks, in a label look-up table, a value that a label map must not hold.
 INVALID_LABEL = -1
+
+
+# Transforms that remember nothing and draw, if at all, from the generator of the item.
+_INDEPENDENT = frozenset(
+    [
+        LoadAnnotations,
+        LoadImageFromFile,
+        LoadRGAnnotations,
+        PackPairedViews,
+        PackSegInputs,
+        PairedViews,
+        RemapLabels,
+        ResizeCenterCrop,
+    ]
+)
 
 
 @DATASETS.register_module()
@@ -231,3 +257,27 @@ class KeyedSegDataset(BaseSegDataset):
                 f'the pipeline returned None for {paths[0]}; every transform must return results.'
             )
         return data
+
+    def __getitems__(self, keys: Sequence[int | SampleKey]) -> list:
+        """Load and transform a batch, as a data loader asks for it.
+
+        Without workers the items are made on as many threads as torch uses. Where the pipeline has
+        a transform that is neither of this package nor a loader or packer of mmseg, they are made
+        one by one: it might draw from a generator that all items share.
+
+        Args:
+            keys (Sequence[int or SampleKey]): as of :meth:`__getitem__`.
+
+        Returns:
+            list: the items in this order.
+
+        Raises:
+            FileNotFoundError: As :meth:`__getitem__`, for the first item that fails.
+            ValueError: Likewise.
+        """
+        if not self._fully_initialized:
+            self.full_init()
+        independent = all(type(transform) in _INDEPENDENT for transform in self.pipeline.transforms)
+        if torch.get_num_threads() == 1 or not independent:  # torch lets a worker have one
+            return [self[key] for key in keys]
+        return list(get_threads().map(self.__getitem__, keys))
