@@ -35,6 +35,21 @@ def make_picie() -> Callable[..., PiCIE]:
 
 
 @pytest.fixture
+def efficientnet() -> dict:
+    """Options of `make_picie` for an EfficientNet-Lite0."""
+    pytest.importorskip('timm')
+    return dict(
+        backbone=dict(
+            type='TIMMBackbone',
+            model_name='tf_efficientnet_lite0',
+            features_only=True,
+            pretrained=False,
+        ),
+        neck=dict(type='SumFPN', in_channels=(16, 24, 40, 112, 320), out_channels=D),
+    )
+
+
+@pytest.fixture
 def fit() -> Callable[[PiCIE], PiCIE]:
     """Give the heads of a model random centroids and counts, and the model a labeler."""
 

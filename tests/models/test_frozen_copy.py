@@ -43,18 +43,7 @@ def small_network(norm=nn.BatchNorm2d):
 
 @pytest.fixture(params=['resnet', 'efficientnet'])
 def encoder(request, make_picie):
-    options = {}
-    if request.param == 'efficientnet':
-        pytest.importorskip('timm')
-        options = dict(
-            backbone=dict(
-                type='TIMMBackbone',
-                model_name='tf_efficientnet_lite0',
-                features_only=True,
-                pretrained=False,
-            ),
-            neck=dict(type='SumFPN', in_channels=(16, 24, 40, 112, 320), out_channels=12),
-        )
+    options = request.getfixturevalue(request.param) if request.param == 'efficientnet' else {}
     return with_statistics(make_picie(**options)._encoder())
 
 

@@ -123,19 +123,9 @@ def test_layers_stay_what_they_are():
 
 
 @pytest.mark.parametrize('recomputed', [False, True])
-def test_picie_trains_efficientnet_with_less_memory(make_picie, recomputed):
-    pytest.importorskip('timm')
-    torch.manual_seed(0)
-    model = make_picie(
-        backbone=dict(
-            type='TIMMBackbone',
-            model_name='tf_efficientnet_lite0',
-            features_only=True,
-            pretrained=False,
-        ),
-        neck=dict(type='SumFPN', in_channels=(16, 24, 40, 112, 320), out_channels=12),
-        activation_checkpointing=('backbone.timm_model.blocks.1',) if recomputed else (),
-    )
+def test_picie_trains_efficientnet_with_less_memory(make_picie, efficientnet, recomputed):
+    recompute = ('backbone.timm_model.blocks.1',) if recomputed else ()
+    model = make_picie(**efficientnet, activation_checkpointing=recompute)
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     theirs = copy.deepcopy(model)
     for layer in theirs.modules():
