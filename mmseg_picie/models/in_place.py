@@ -48,9 +48,7 @@ class _Saving(nn.Hardtanh):
         return super()._get_name().removeprefix('_Saving')
 
     def forward(self, inputs: Tensor) -> Tensor:
-        # What is no result of an operation of its own is left to torch's rules of what may change.
-        is_result = inputs.grad_fn is not None and not inputs._is_view()
-        if self.inplace and torch.is_grad_enabled() and is_result:
+        if self.inplace and torch.is_grad_enabled():
             return _Bounded.apply(inputs, self.min_val, self.max_val)
         return super().forward(inputs)
 

@@ -92,6 +92,11 @@ def test_what_torch_refuses_is_refused():
     layer = saving(nn.ReLU6(inplace=True))
     with pytest.raises(RuntimeError, match='leaf Variable that requires grad'):
         layer(torch.ones(3, requires_grad=True))
+    # One of several views of a result may not change by itself.
+    halves = (torch.ones(4, requires_grad=True) * 1).chunk(2)
+    for refusing in (nn.ReLU6(inplace=True), layer):
+        with pytest.raises(RuntimeError, match='view'):
+            refusing(halves[0]).sum().backward()
     # A result that is changed behind it is noticed by the backward pass.
     output = layer(torch.ones(3, requires_grad=True) * 1)
     output.mul_(2)
@@ -106,8 +111,14 @@ def test_nothing_changes_without_gradients(requires_grad):
     with torch.no_grad():
         output = layer(inputs * 1)
     assert output.tolist() == [0, 3, 6] and not output.requires_grad
-    kept = saving(nn.ReLU6())
-    assert kept(inputs).tolist() == [0, 3, 6] and inputs.tolist() == [-1, 3, 9]
+    plain = torch.tensor([-1.0, 3.0, 9.0])
+    assert layer(plain).tolist() == plain.tolist() == [0, 3, 6] and not plain.requires_grad
+
+
+def test_a_layer_that_is_not_in_place_leaves_its_input():
+    result = torch.tensor([-1.0, 3.0, 9.0], requires_grad=True) * 1
+    assert saving(nn.ReLU6())(result).tolist() == [0, 3, 6]
+    assert result.tolist() == [-1, 3, 9]
 
 
 def test_layers_stay_what_they_are():
