@@ -3,6 +3,7 @@
 import math
 import os.path as osp
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from mmseg.utils import OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
 from ..views import crop_flip_features
+from .activation_budget import keep_within
 from .early_gradient import may_lose_gradients, take_gradients
 from .frozen_copy import FrozenCopy
 from .in_place import save_results
@@ -23,6 +25,8 @@ from .recompute import recompute_activations
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
+# MiB of activations on a CPU: enough for all of EfficientNet-Lite0 on 16 images of 160 x 160.
+CPU_BUDGET = 640
 
 
 @MODELS.register_module()
@@ -49,18 +53,24 @@ class PiCIE(EncoderDecoder):
             w1 = log K2 / (log K1 + log K2); 'equal': each with weight 1. No matter for one head.
         frozen_dtype (str): precision of the passes that are not trained through, for clusters and
             pseudo-labels: 'float32'; 'bfloat16', by autocast; or 'auto', which is 'bfloat16' on a
-            CPU that has instructions for it (AVX512-BF16, AMX) and 'float32' elsewhere.
+            CPU that is faster by it (AMX, AMD's AVX512-BF16) and 'float32' elsewhere.
         frozen (Sequence[str]): parts that are not trained, such as ``('backbone',)``: their
             weights get no gradient, and their normalisation statistics stay as they are.
         activation_checkpointing (Sequence[str]): parts such as ``('backbone.layer1',)`` that
             compute their activations again in the backward pass, which takes time and saves memory;
             losses and statistics stay as they are.
+        activation_budget (int | str, optional): MiB that the forward pass of a view may keep for
+            its backward pass; beyond it, results of normalisations and activations are let go and
+            computed again, which leaves gradients as they are to the last bit. What convolutions
+            need is kept in any case, so 0 recomputes all such results. None keeps everything;
+            'auto' is 640 on a CPU, where memory is slow to get, and None elsewhere.
         kwargs: as of ``EncoderDecoder``.
 
     Raises:
         TypeError: If a head is not a :class:`ViewHead`.
-        ValueError: If ``head_weights`` or ``frozen_dtype`` is unknown, ``frozen`` or
-            ``activation_checkpointing`` names no part of the model, or nothing is left to train.
+        ValueError: If ``head_weights`` or ``frozen_dtype`` is unknown, ``activation_budget`` is out
+            of range, ``frozen`` or ``activation_checkpointing`` names no part of the model, or
+            nothing is left to train.
     """
 
     # The frozen encoder, in a list so that it is not registered as a part of the model.
@@ -73,6 +83,7 @@ class PiCIE(EncoderDecoder):
         frozen_dtype: str = 'auto',
         frozen: Sequence[str] = (),
         activation_checkpointing: Sequence[str] = (),
+        activation_budget: int | str | None = 'auto',
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -98,6 +109,13 @@ class PiCIE(EncoderDecoder):
                 f'frozen_dtype must be one of {FORWARD_DTYPES}, but got {frozen_dtype!r}.'
             )
         self.frozen_dtype = frozen_dtype
+        is_size = isinstance(activation_budget, int) and activation_budget >= 0
+        if activation_budget not in ('auto', None) and not is_size:
+            raise ValueError(
+                "activation_budget must be a number of MiB, at least 0, 'auto' or None, but got "
+                f'{activation_budget!r}.'
+            )
+        self.activation_budget = activation_budget
 
     @property
     def num_views(self) -> int:
@@ -181,15 +199,16 @@ class PiCIE(EncoderDecoder):
             result.append(self._extract_view(images, data_samples, encoder, sizes))
         return result
 
-    @staticmethod
     def _extract_view(
+        self,
         images: Tensor,
         data_samples: SampleList,
         encoder: nn.Module,
         sizes: Sequence[torch.Size] | None,
     ) -> list[Tensor]:
         """Maps of one view; with ``sizes``, those of the first view's maps, cropped to them."""
-        maps = list(encoder(images))
+        with self._budget(encoder, images.device):
+            maps = list(encoder(images))
         if sizes is None:
             return maps
         draws = [sample.metainfo['geometry'] for sample in data_samples]
@@ -197,6 +216,13 @@ class PiCIE(EncoderDecoder):
             crop_flip_features(whole, draws, (size[0], size[1]))
             for whole, size in zip(maps, sizes, strict=True)
         ]
+
+    def _budget(self, encoder: nn.Module, device: torch.device) -> AbstractContextManager:
+        """A context in which the encoder keeps no more than ``activation_budget`` says."""
+        budget = self.activation_budget
+        if budget == 'auto':
+            budget = CPU_BUDGET if device.type == 'cpu' else None
+        return nullcontext() if budget is None else keep_within(encoder, int(budget) << 20)
 
     @torch.no_grad()
     def extract_frozen_views(
@@ -288,6 +314,7 @@ class PiCIE(EncoderDecoder):
                     if view < head.num_views
                 }
             )
+            del maps  # not needed any more, and large
             if view < self.num_views - 1:
                 share = take_gradients(share, self.parameters())
             for key, value in share.items():

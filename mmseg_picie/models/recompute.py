@@ -26,6 +26,11 @@ def recompute_activations(module: nn.Module) -> None:
         module.__class__ = type(kind.__name__, (_Recomputed, kind), {})
 
 
+def is_recomputed(module: nn.Module) -> bool:
+    """Whether a module computes its activations again."""
+    return isinstance(module, _Recomputed)
+
+
 class _Recomputed(nn.Module):
     """To be put before a module's own class."""
 
@@ -39,12 +44,16 @@ class _Recomputed(nn.Module):
 
 def _contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
     """For the forward pass and for what is computed again."""
-    return nullcontext(), _statistics_kept(module)
+    return nullcontext(), statistics_kept(module)
 
 
 @contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Normalise by the batch, and leave running statistics as they are."""
+def statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Within, normalise by the batch, and leave running statistics as they are.
+
+    Args:
+        module (nn.Module): whose layers of batch normalisation are meant, itself included.
+    """
     layers = [
         (layer, layer.momentum, layer.num_batches_tracked)
         for layer in module.modules()

@@ -17,13 +17,30 @@ def autocast_dtype(dtype, device=CPU):
         return (matrix @ matrix).dtype
 
 
-@pytest.mark.parametrize('has_it', [True, False])
-def test_auto_is_bfloat16_where_the_processor_has_it(monkeypatch, has_it):
-    monkeypatch.setattr(precision, 'cpu_has_bfloat16', lambda: has_it)
+@pytest.mark.parametrize('is_fast', [True, False])
+def test_auto_is_bfloat16_where_that_is_faster(monkeypatch, is_fast):
+    monkeypatch.setattr(precision, 'bfloat16_is_fast', lambda: is_fast)
     assert autocast_dtype('float32') == torch.float32
     assert autocast_dtype('bfloat16') == torch.bfloat16
-    assert autocast_dtype('auto') == (torch.bfloat16 if has_it else torch.float32)
+    assert autocast_dtype('auto') == (torch.bfloat16 if is_fast else torch.float32)
     assert autocast_dtype('auto', torch.device('cuda')) == torch.float32
+
+
+@pytest.mark.parametrize(
+    'amx, avx512, vendor, is_fast',
+    [
+        (True, True, 'GenuineIntel', True),
+        (False, True, 'GenuineIntel', False),
+        (False, True, 'AuthenticAMD', True),
+        (False, False, 'AuthenticAMD', False),
+        (False, False, '', False),
+    ],
+)
+def test_bfloat16_is_fast_where_it_has_units_enough(monkeypatch, amx, avx512, vendor, is_fast):
+    monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: avx512, raising=False)
+    monkeypatch.setattr(precision, '_vendor', lambda: vendor)
+    assert precision.bfloat16_is_fast.__wrapped__() == is_fast
 
 
 def record_dtypes(module):
