@@ -29,6 +29,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from report import add_output, make_header, publish
 from run_config import add_sizes, set_run, set_sizes, set_workers
+from start import choose_environment
 from timers import EpochTimer
 
 from mmseg_picie.engine import cli
@@ -112,7 +113,8 @@ def call_children(
     if ranks > 1:
         command += ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={ranks}']
     command += [__file__, str(path), '--child', str(out)]
-    environment = os.environ | {'OMP_NUM_THREADS': str(max(1, args.threads // ranks))}
+    threads = {'OMP_NUM_THREADS': str(max(1, args.threads // ranks))}
+    environment = os.environ | choose_environment() | threads
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if result.returncode:
         raise SystemExit(f'the run on {ranks} ranks failed:\n{result.stderr[-6000:]}')

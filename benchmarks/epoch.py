@@ -21,6 +21,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+if __name__ == '__main__':  # as a training does
+    from start import restart_with_mimalloc
+
+    restart_with_mimalloc()
+
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS

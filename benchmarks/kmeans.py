@@ -18,6 +18,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+if __name__ == '__main__':  # as a training does
+    from start import restart_with_mimalloc
+
+    restart_with_mimalloc()
+
 import torch
 import torch.nn.functional as F
 from report import add_output, in_turn, make_header, publish

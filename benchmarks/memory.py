@@ -31,6 +31,7 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS, MODELS
 from report import add_output, make_header, publish
 from run_config import add_sizes, register, set_run, set_sizes, set_workers, view_size
+from start import choose_environment
 from torch import nn
 
 from mmseg_picie.engine import cli
@@ -113,7 +114,9 @@ def call_child(what: str, config: Config, folder: Path) -> dict[str, Any]:
     path, out = folder / 'config.py', folder / 'found.json'
     config.dump(str(path))
     command = [sys.executable, __file__, str(path), '--child', what, '--out', str(out)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    # What the toolbox is bare of.
+    environment = os.environ | (choose_environment() if what == 'epoch' else {})
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if result.returncode:
         raise SystemExit(f'the measured process failed:\n{result.stderr[-4000:]}')
     return json.loads(out.read_text())

@@ -16,6 +16,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+if __name__ == '__main__':  # as a training does
+    from start import restart_with_mimalloc
+
+    restart_with_mimalloc()
+
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint

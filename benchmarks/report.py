@@ -65,7 +65,7 @@ def make_header(seed: int) -> dict[str, Any]:
         environment={
             name: value
             for name, value in sorted(os.environ.items())
-            if name in VARIABLES or name.startswith('MALLOC_')
+            if name in VARIABLES or name.startswith(('MALLOC_', 'MIMALLOC_'))
         },
     )
 

@@ -17,6 +17,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+if __name__ == '__main__':  # as a training does
+    from start import restart_with_mimalloc
+
+    restart_with_mimalloc()
+
 import cv2
 import numpy as np
 import torch

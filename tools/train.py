@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+if __name__ == '__main__':  # before anything large is imported
+    from allocator import restart_with_mimalloc
+
+    restart_with_mimalloc()
+
 from mmseg_picie.engine import cli
 
 

@@ -13,7 +13,7 @@ from ..datasets import EpochKeySampler
 from ..models import DeepClusterHead, PiCIE, ViewHead
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from .distributed import average_statistics
-from .host import keep_freed_memory, start_workers, yield_to_network
+from .host import keep_freed_memory, release_freed_memory, start_workers, yield_to_network
 
 
 @HOOKS.register_module()
@@ -189,6 +189,7 @@ class KMeansCentroidHook(Hook):
         assert isinstance(sampler, EpochKeySampler)
         sampler.set_epoch(runner.epoch)
         settings = self.settings(runner.seed, runner.epoch)
+        release_freed_memory()
         for name, clusterings in cluster_views(model, self._dataloader, settings).items():
             model.heads()[name].set_centroids(
                 torch.stack([c.centroids for c in clusterings]),
@@ -199,6 +200,7 @@ class KMeansCentroidHook(Hook):
         if not self.norm_eval:
             average_statistics(model)
             model.refresh_labeler()
+        release_freed_memory()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Bring ranks together before anything is saved, scored or clustered."""

@@ -117,16 +117,31 @@ def cluster_views(
         views, samples = ([], []) if batch is None else _forward(model, encoder, batch)
         for name, head in heads.items():
             for view, stream in enumerate(streams[name]):
-                if views:
-                    embedding = head.embed(views[view])
-                else:
-                    embedding = head.centroids.new_empty(0, head.centroids.shape[-1], 1, 1)
-                for part in parts:
-                    chosen = embedding[part.images], samples[part.images]
-                    stream.add_part(*_to_points(*chosen, num_init * part.is_initial, settings))
-                    if part.ends_batch:
-                        stream.end_batch()
+                maps = views[view] if views else None
+                _add_parts(stream, head, maps, samples, parts, num_init, settings)
+        del views, maps  # before the next forward pass
     return {name: [stream.finish() for stream in group] for name, group in streams.items()}
+
+
+def _add_parts(
+    stream: StreamingKMeans,
+    head: CentroidHead,
+    maps: list[Tensor] | None,
+    samples: list,
+    parts: list[Part],
+    num_init: int,
+    settings: PassSettings,
+) -> None:
+    """Give the k-means of a view the points of a forward pass; None: of no image."""
+    if maps is None:
+        embedding = head.centroids.new_empty(0, head.centroids.shape[-1], 1, 1)
+    else:
+        embedding = head.embed(maps)
+    for part in parts:
+        chosen = embedding[part.images], samples[part.images]
+        stream.add_part(*_to_points(*chosen, num_init * part.is_initial, settings))
+        if part.ends_batch:
+            stream.end_batch()
 
 
 def _plan(dataloader: DataLoader, settings: PassSettings) -> tuple[list[list[Part]], int]:

@@ -132,7 +132,7 @@ def _unpack(slot: _Slot) -> Tensor:
 
 def _view(tensor: Tensor) -> tuple[torch.Size, tuple[int, ...], int]:
     """Which part of its memory a tensor is."""
-    return tensor.shape, tensor.stride(), tensor.storage_offset()
+    return tensor.shape, tensor.stride(), int(tensor.storage_offset())
 
 
 def _check_version(tensor: Tensor, version: int) -> None:
