@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .compiled import import_numba
+from .compiled import compile_kernel, import_numba
 from .kmeans import assign, check_finite, cluster_sums
 
-# Up to so many clusters this module's iterations are faster than those of faiss on a CPU.
+# Up to so many clusters this module's iterations are faster than those of faiss on a CPU; where
+# numba compiles them, for any number.
 MAX_TORCH_CLUSTERS = 64
 
 
@@ -19,10 +20,10 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
     """Fit centroids by Lloyd's algorithm from randomly chosen points.
 
     Points on a GPU stay there, and torch fits them. Points on a CPU are fitted by
-    :func:`lloyd_fit`, or by faiss if it can be imported and there are more clusters than
-    ``MAX_TORCH_CLUSTERS``. Either begins with the points that faiss chooses, so the result is the
-    same (but for an empty cluster: faiss splits a large one); without faiss the choice is another.
-    Points that lie row by row are not copied.
+    :func:`lloyd_fit`, or by faiss if it can be imported, numba cannot, and there are more clusters
+    than ``MAX_TORCH_CLUSTERS``. Either begins with the points that faiss chooses, so the result is
+    the same (but for an empty cluster: faiss splits a large one); without faiss the choice is
+    another. Points that lie row by row are not copied.
 
     Args:
         features (Tensor): (P, D) float32 points, all of which are used.
@@ -44,8 +45,8 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
         )
     check_finite(features)
     faiss = import_faiss()
-    many = features.device.type == 'cpu' and num_clusters > MAX_TORCH_CLUSTERS
-    if faiss is None or not many:
+    on_cpu, many = features.device.type == 'cpu', num_clusters > MAX_TORCH_CLUSTERS
+    if faiss is None or not (on_cpu and many) or compile_kernel(num_clusters) is not None:
         return lloyd_fit(features, num_clusters, num_iters, seed)
     kmeans = faiss.Kmeans(
         features.shape[1],

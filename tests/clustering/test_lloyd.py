@@ -105,14 +105,25 @@ def test_torch_and_faiss_fit_the_same_centroids(monkeypatch):
     points = F.normalize(randn(2001, 16), dim=1)
     ours = initial_fit(points, 9, 12, seed=5)
     monkeypatch.setattr(lloyd, 'MAX_TORCH_CLUSTERS', 8)
+    monkeypatch.setattr(lloyd, 'compile_kernel', lambda num_clusters: None)
     monkeypatch.setattr(lloyd, 'lloyd_fit', None)  # so this is faiss
     torch.testing.assert_close(ours, initial_fit(points, 9, 12, seed=5), rtol=0, atol=1e-5)
+
+
+def test_what_numba_compiles_takes_the_place_of_faiss_for_any_number_of_clusters(monkeypatch):
+    pytest.importorskip('faiss')
+    pytest.importorskip('numba')
+    monkeypatch.setattr(lloyd, 'MAX_TORCH_CLUSTERS', 8)
+    monkeypatch.setattr('faiss.Kmeans', None)
+    points = F.normalize(randn(2001, 16), dim=1)
+    assert torch.equal(initial_fit(points, 9, 3, seed=5), lloyd_fit(points, 9, 3, seed=5))
 
 
 def test_initial_fit_with_faiss_takes_any_number_of_points(monkeypatch, capfd):
     """As good as scikit-learn's from several starts, also below and above faiss's own limits."""
     pytest.importorskip('faiss')
     monkeypatch.setattr(lloyd, 'MAX_TORCH_CLUSTERS', 0)
+    monkeypatch.setattr(lloyd, 'compile_kernel', lambda num_clusters: None)
     for num in (60, 3000):  # faiss warns below 39 points a cluster, and subsamples above 256
         points = blobs(num)
         ours = min(inertia(points, initial_fit(points, 5, 30, seed)) for seed in range(5))
