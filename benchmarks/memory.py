@@ -5,7 +5,8 @@ forward), then one epoch of the real training, with validation and checkpoint, o
 images once and several times. Scenes are drawn in greater number; files are listed several times.
 The peak is that of the main process (VmHWM of Linux, elsewhere ru_maxrss), and `clustering` that
 until the first clustering ends, before anything is trained. Beside them stands what the workers of
-the data loaders hold for themselves, all together, at the end of the training.
+the data loaders hold for themselves, all together, at the end of the training. The bare toolbox
+uses the allocator of the system, and an epoch the one that tools/train.py starts itself with.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any] | None:
     set_sizes(config, args.sizes)
     set_workers(config, args.workers)
     header = make_header((config.get('randomness') or {}).get('seed', 0))
+    library = choose_environment().get('LD_PRELOAD') or os.environ.get('LD_PRELOAD')
+    header['allocator of an epoch'] = os.path.basename(library) if library else "the system's"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         found: dict[str, list[dict]] = {'bare': []}

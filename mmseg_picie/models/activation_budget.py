@@ -23,7 +23,7 @@ _INNER = (nn.Identity, *_SMOOTH, *_BOUNDS)
 
 
 @contextmanager
-def keep_within(network: nn.Module, max_bytes: int) -> Iterator[None]:
+def keep_within(network: nn.Module, max_bytes: int) -> Iterator['Kept']:
     """Within, keep for the backward pass what is needed, and results of cheap layers if they fit.
 
     A convolution keeps its input, which mostly is the result of a normalisation and an activation,
@@ -39,17 +39,20 @@ def keep_within(network: nn.Module, max_bytes: int) -> Iterator[None]:
             of their activations again (:func:`recompute_activations`) are left alone.
         max_bytes (int): what may be kept, at least 0, weights included. Inputs of convolutions and
             normalisations that are no such results are kept whatever it is.
+
+    Yields:
+        Kept: what it came to.
     """
+    recorder = Kept(max_bytes)
     if not torch.is_grad_enabled():
-        yield
+        yield recorder
         return
-    recorder = _Recorder(max_bytes)
     with ExitStack() as stack:
         for layer in _find_cheap(network):
             for handle in recorder.watch(layer):
                 stack.callback(handle.remove)
         stack.enter_context(saved_tensors_hooks(recorder.pack, _unpack))
-        yield
+        yield recorder
 
 
 def _find_cheap(module: nn.Module) -> Iterator[nn.Module]:
@@ -58,9 +61,10 @@ def _find_cheap(module: nn.Module) -> Iterator[nn.Module]:
         return
     # What a hook makes of a result is not known here.
     if not module._forward_hooks and not module._forward_pre_hooks:
-        inner = list(module.modules())[1:]
-        is_norm = isinstance(module, _NORMS) and all(isinstance(part, _INNER) for part in inner)
-        if is_norm or isinstance(module, (*_SMOOTH, *_BOUNDS)):
+        if isinstance(module, _NORMS):
+            if all(isinstance(part, _INNER) for part in list(module.modules())[1:]):
+                yield module
+        elif isinstance(module, (*_SMOOTH, *_BOUNDS)):
             yield module
     for child in module.children():
         yield from _find_cheap(child)
@@ -168,12 +172,18 @@ class _Memory(NamedTuple):
     result: _Result | None
 
 
-class _Recorder:
-    """Sees layers make results and operations save tensors, and lets results go."""
+class Kept:
+    """Sees layers make results and operations save tensors, and lets results go.
+
+    Attributes:
+        fits (bool): Whether all was kept so far.
+        num_bytes (int): What is kept.
+    """
 
     def __init__(self, max_bytes: int) -> None:
+        self.fits = True
+        self.num_bytes = 0
         self.max_bytes = max_bytes
-        self.num_bytes = 0  # kept
         self.known: dict[int, _Memory] = {}  # by address
         self.counted: dict[int, StorageWeakRef] = {}
         self.droppable: deque[_Result] = deque()
@@ -236,6 +246,7 @@ class _Recorder:
         while self.num_bytes > self.max_bytes and self.droppable:
             oldest = self.droppable.popleft()
             oldest.let_go()
+            self.fits = False
             self.num_bytes -= oldest.num_bytes
 
     def find_result(self, tensor: Tensor) -> _Result | None:

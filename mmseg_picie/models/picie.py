@@ -2,8 +2,8 @@
 
 import math
 import os.path as osp
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -116,6 +116,7 @@ class PiCIE(EncoderDecoder):
                 f'{activation_budget!r}.'
             )
         self.activation_budget = activation_budget
+        self._fitting: set[tuple] = set()  # sizes of batches that fit into it
 
     @property
     def num_views(self) -> int:
@@ -207,7 +208,7 @@ class PiCIE(EncoderDecoder):
         sizes: Sequence[torch.Size] | None,
     ) -> list[Tensor]:
         """Maps of one view; with ``sizes``, those of the first view's maps, cropped to them."""
-        with self._budget(encoder, images.device):
+        with self._within_budget(encoder, images):
             maps = list(encoder(images))
         if sizes is None:
             return maps
@@ -217,12 +218,23 @@ class PiCIE(EncoderDecoder):
             for whole, size in zip(maps, sizes, strict=True)
         ]
 
-    def _budget(self, encoder: nn.Module, device: torch.device) -> AbstractContextManager:
-        """A context in which the encoder keeps no more than ``activation_budget`` says."""
-        budget = self.activation_budget
+    @contextmanager
+    def _within_budget(self, encoder: nn.Module, images: Tensor) -> Iterator[None]:
+        """Within, the encoder keeps no more than ``activation_budget`` says.
+
+        Watching takes some milliseconds, so a size that has fitted is not watched again.
+        """
+        budget, kind = self.activation_budget, images.device.type
         if budget == 'auto':
-            budget = CPU_BUDGET if device.type == 'cpu' else None
-        return nullcontext() if budget is None else keep_within(encoder, int(budget) << 20)
+            budget = CPU_BUDGET if kind == 'cpu' else None
+        size = (tuple(images.shape), torch.is_autocast_enabled(kind))
+        if budget is None or size in self._fitting or not torch.is_grad_enabled():
+            yield
+            return
+        with keep_within(encoder, int(budget) << 20) as kept:
+            yield
+        if kept.fits:
+            self._fitting.add(size)
 
     @torch.no_grad()
     def extract_frozen_views(

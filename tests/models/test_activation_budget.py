@@ -287,6 +287,22 @@ def test_picie_keeps_less(make_picie, efficientnet, fit, pair):
     assert kept[1] < 0.4 * kept[0]
 
 
+def test_a_size_that_has_fitted_is_not_watched_again(make_picie, efficientnet, fit, pair):
+    model = fit(make_picie(**efficientnet, activation_budget=64)).train()
+    views, samples = pair
+    larger = [torch.cat([view] * 50) for view in views]
+    watched = []
+    layer = model.neck.laterals[0]
+    layer.register_forward_hook(
+        lambda *_: watched.append(bool(model.backbone.timm_model.bn1._forward_hooks))
+    )
+    with torch.no_grad():
+        model.extract_views(views, samples)
+    for size in (views, views, larger, larger):
+        model.extract_views(size, samples * (len(size[0]) // 2))
+    assert watched == [False] * 2 + [True, False] + [False] * 2 + [True] * 4
+
+
 @pytest.mark.parametrize('budget', [-1, 'much', 1.5])
 def test_a_budget_that_is_none_is_refused(make_picie, budget):
     with pytest.raises(ValueError, match='activation_budget must be a number of MiB, at least 0'):
