@@ -170,6 +170,37 @@ def test_a_numba_that_refuses_this_numpy_is_left_out_with_a_warning(
         assert compiled.compile_kernel(5) is None
 
 
+@pytest.mark.parametrize(
+    ('chosen', 'features', 'expected'),
+    [
+        (None, '+avx2,+avx512f', '+avx2,+avx512f,-prefer-256-bit'),
+        (None, '+avx2,-avx512f', None),
+        (None, '+neon', None),
+        ('+avx512f', '+avx512f', '+avx512f'),
+    ],
+)
+def test_long_registers_are_asked_for_whole_while_compiling(
+    monkeypatch, chosen, features, expected
+):
+    numba = pytest.importorskip('numba')
+    config = numba.config
+    monkeypatch.setattr(config, 'CPU_FEATURES', chosen)
+    monkeypatch.setattr(numba.core.codegen, 'get_host_cpu_features', lambda: features)
+    with compiled._whole_registers(numba):
+        assert expected == config.CPU_FEATURES
+    assert chosen == config.CPU_FEATURES
+
+
+def test_the_loop_uses_whole_registers():
+    numba = pytest.importorskip('numba')
+    if '+avx512f' not in numba.core.codegen.get_host_cpu_features().split(','):
+        pytest.skip('no registers of 512 bits')
+    if numba.config.CPU_FEATURES is not None:
+        pytest.skip('the user has chosen')
+    (assembly,) = compiled.compile_kernel(27).inspect_asm().values()
+    assert assembly.count('zmm') > assembly.count('ymm')
+
+
 def test_a_numba_that_cannot_compile_is_left_out_with_a_warning(monkeypatch, fresh_compiler):
     pytest.importorskip('numba')
     monkeypatch.setattr('numba.njit', lambda *args, **kwargs: 1 / 0)
