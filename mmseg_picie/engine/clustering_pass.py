@@ -117,9 +117,10 @@ def cluster_views(
         views, samples = ([], []) if batch is None else _forward(model, encoder, batch)
         for name, head in heads.items():
             for view, stream in enumerate(streams[name]):
-                maps = views[view] if views else None
-                _add_parts(stream, head, maps, samples, parts, num_init, settings)
-        del views, maps  # before the next forward pass
+                _add_parts(
+                    stream, head, views[view] if views else None, samples, parts, num_init, settings
+                )
+        del views  # before the next forward pass
     return {name: [stream.finish() for stream in group] for name, group in streams.items()}
 
 
