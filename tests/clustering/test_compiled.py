@@ -3,6 +3,7 @@
 import multiprocessing
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 from scipy.spatial.distance import cdist
 
 from mmseg_picie.clustering import cluster_sums, compiled, describe_backend
+
+LOOPS = ('float_loop', 'int8_loop')
 
 
 def clear():
@@ -23,6 +26,18 @@ def fresh_compiler():
     clear()
     yield
     clear()
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request, monkeypatch):
+    """Either loop for any number of clusters; its module."""
+    numba = pytest.importorskip('numba')
+    if request.param == 'int8_loop' and '+avx512vnni' not in compiled._features(numba):
+        pytest.skip('no products of 8-bit numbers')
+    most = 0 if request.param == 'int8_loop' else 10**6
+    monkeypatch.setattr(compiled, '_MAX_FLOAT_CLUSTERS', most)
+    compiled.compile_kernel(1)
+    return sys.modules[f'{compiled.__package__}.{request.param}']
 
 
 @pytest.fixture
@@ -45,11 +60,13 @@ def sum_compiled(points, centroids):
     return compiled.sum_by_nearest(kernel, points, centroids)
 
 
-# Each number on both sides of what the kernel takes together: 4 points, 4 channels, 16 clusters.
-@pytest.mark.parametrize('num', [1, 3, 4, 5, 8, 2050])
-@pytest.mark.parametrize(('dim', 'clusters'), [(1, 1), (3, 1), (4, 16), (6, 17), (128, 27)])
-def test_sums_equal_those_of_all_distances(num, dim, clusters):
-    pytest.importorskip('numba')
+# Each number on both sides of what a loop takes together: 4 points, 16 or 1024 of them, 4 channels,
+# 16 to 64 clusters.
+@pytest.mark.parametrize('num', [1, 3, 4, 5, 16, 17, 2050])
+@pytest.mark.parametrize(
+    ('dim', 'clusters'), [(1, 1), (3, 1), (4, 16), (6, 17), (5, 40), (128, 27), (30, 64), (9, 150)]
+)
+def test_sums_equal_those_of_all_distances(loop, num, dim, clusters):
     points, centroids = make_points(max(num, clusters), dim, clusters)
     points = points[:num]
     distances = cdist(points.double(), centroids.double(), 'sqeuclidean')
@@ -63,16 +80,14 @@ def test_sums_equal_those_of_all_distances(num, dim, clusters):
     assert float(sq_distance) == pytest.approx(distances.min(1).sum(), rel=1e-4, abs=1e-4)
 
 
-def test_the_first_of_equally_near_centroids_is_taken():
-    pytest.importorskip('numba')
+def test_the_first_of_equally_near_centroids_is_taken(loop):
     points, _ = make_points(50, 8, 1)
     centroids = torch.ones(1, 8).repeat(20, 1)
     _, counts, _ = sum_compiled(points, centroids)
     assert counts.tolist() == [50] + [0] * 19
 
 
-def test_sums_do_not_depend_on_threads(threads):
-    pytest.importorskip('numba')
+def test_sums_do_not_depend_on_threads(loop, threads):
     points, centroids = make_points(30_000, 16, 5)
     threads(1)
     alone = sum_compiled(points, centroids)
@@ -92,20 +107,19 @@ def test_results_come_in_the_order_of_the_blocks(threads):
     assert compiled._share(slow_first, list(torch.arange(6))) == [0, 1, 2, 3, 4, 5]
 
 
-def test_rounding_does_not_grow_with_the_points(threads):
+def test_rounding_does_not_grow_with_the_points(loop, threads):
     """A million times 0.1: summed one by one in float32, it would be wrong in the third digit."""
-    pytest.importorskip('numba')
     threads(1)
     sums, _, sq_distance = sum_compiled(torch.full((1_000_000, 1), 0.1), torch.tensor([[0.6]]))
     assert float(sums) == pytest.approx(1e5, rel=2e-4)
     assert float(sq_distance) == pytest.approx(0.25e6, rel=2e-4)
 
 
-def test_points_that_are_nan_stay_within_the_sums():
+@pytest.mark.parametrize('value', [torch.nan, torch.inf, -torch.inf, 3e38])
+def test_points_that_are_not_finite_stay_within_the_sums(loop, value):
     """What becomes of them is refused afterwards, but nothing may be written elsewhere."""
-    pytest.importorskip('numba')
     points, centroids = make_points(100, 8, 27)
-    points[::2] = torch.nan
+    points[::2] = value
     sums, counts, sq_distance = sum_compiled(points, centroids)
     assert int(counts.sum()) == 100 and (counts >= 0).all()
     assert not sq_distance.isfinite()
@@ -191,20 +205,118 @@ def test_long_registers_are_asked_for_whole_while_compiling(
     assert chosen == config.CPU_FEATURES
 
 
-def test_the_loop_uses_whole_registers():
+def test_the_loop_uses_whole_registers(loop):
     numba = pytest.importorskip('numba')
-    if '+avx512f' not in numba.core.codegen.get_host_cpu_features().split(','):
+    if '+avx512f' not in compiled._features(numba):
         pytest.skip('no registers of 512 bits')
-    if numba.config.CPU_FEATURES is not None:
-        pytest.skip('the user has chosen')
-    (assembly,) = compiled.compile_kernel(27).inspect_asm().values()
+    (assembly,) = loop.run.inspect_asm().values()
     assert assembly.count('zmm') > assembly.count('ymm')
 
 
-def test_a_numba_that_cannot_compile_is_left_out_with_a_warning(monkeypatch, fresh_compiler):
+@pytest.mark.parametrize('clusters', [5, 60])
+def test_a_numba_that_cannot_compile_is_left_out_with_a_warning(
+    monkeypatch, fresh_compiler, clusters
+):
     pytest.importorskip('numba')
+    for name in LOOPS:  # they are compiled when they are imported
+        monkeypatch.delitem(sys.modules, f'{compiled.__package__}.{name}', raising=False)
     monkeypatch.setattr('numba.njit', lambda *args, **kwargs: 1 / 0)
-    points, centroids = make_points(100, 8, 5)
+    points, centroids = make_points(100, 8, clusters)
     with pytest.warns(UserWarning, match='numba is installed but cannot compile here'):
         counts = cluster_sums(points, centroids).counts
     assert int(counts.sum()) == 100
+
+
+@pytest.mark.parametrize(
+    ('features', 'clusters', 'expected'),
+    [
+        ('+avx512f,+avx512vnni', 48, ('float_loop', 4)),
+        ('+avx512f,+avx512vnni', 49, ('int8_loop', None)),
+        ('+avx512f', 49, ('float_loop', 4)),
+        ('+avx2', 27, ('float_loop', 1)),
+        ('+avx512f,-avx512vnni', 500, ('float_loop', 4)),
+    ],
+)
+def test_the_processor_and_the_clusters_decide_on_the_loop(
+    monkeypatch, fresh_compiler, features, clusters, expected
+):
+    numba = pytest.importorskip('numba')
+    made = SimpleNamespace(prepare=lambda centroids: ('prepared',), run=None)
+    imported = []
+    monkeypatch.setattr(compiled, '_import', lambda name: imported.append(name) or made)
+    monkeypatch.setattr(numba.config, 'CPU_FEATURES', features)
+    prepared = compiled.compile_kernel(clusters).prepare(None)
+    name, most_vectors = expected
+    assert imported == [name]
+    assert prepared == ('prepared',) + (most_vectors,) * (name == 'float_loop')
+
+
+# Rounding to 8 bits
+
+
+@pytest.mark.parametrize('dim', [7, 128])
+@pytest.mark.parametrize('near', [0.0, 1e-3, 1e-2, 0.1])
+@pytest.mark.parametrize('away', [0.0, 30.0])
+def test_centroids_closer_than_eight_bits_tell_are_told_apart(loop, dim, near, away):
+    """Many centroids that rounding confuses; some are equal. Points and all may lie far off."""
+    rng = np.random.default_rng(0)
+    centroids = rng.normal(size=(90, dim)) + away
+    centroids[30:60] = centroids[:30] + near * rng.normal(size=(30, dim))
+    points = centroids[rng.integers(0, 90, 4000)] + 0.3 * rng.normal(size=(4000, dim))
+    points, centroids = (torch.from_numpy(array).float() for array in (points, centroids))
+    distances = cdist(points.double(), centroids.double(), 'sqeuclidean')
+    for index in range(0, 4000, 50):
+        counts = sum_compiled(points[index : index + 1], centroids)[1]
+        # As near as the nearest but for the rounding of float32.
+        chosen = distances[index, int(counts.argmax())]
+        assert chosen <= distances[index].min() + 1e-6 * dim * (1 + away) ** 2
+    _, counts, sq_distance = sum_compiled(points, centroids)
+    assert int(counts.sum()) == 4000
+    tolerance = 1e-3 if away else 1e-4
+    assert float(sq_distance) == pytest.approx(distances.min(1).sum(), rel=tolerance)
+
+
+def test_points_far_from_all_centroids_find_theirs(loop):
+    """One large channel that says nothing takes the bits from those that do."""
+    rng = np.random.default_rng(0)
+    centroids = rng.normal(size=(64, 16)).astype(np.float32)
+    points = centroids[rng.integers(0, 64, 500)] + 0.05 * rng.normal(size=(500, 16))
+    points = np.concatenate([points, np.full((500, 1), 40.0)], 1).astype(np.float32)
+    centroids = np.concatenate([centroids, np.zeros((64, 1), dtype=np.float32)], 1)
+    nearest = cdist(points, centroids).argmin(1)
+    counts = sum_compiled(torch.from_numpy(points), torch.from_numpy(centroids))[1]
+    np.testing.assert_array_equal(counts, np.bincount(nearest, minlength=64))
+
+
+def test_what_rounding_leaves_as_it_is_gets_its_exact_score(loop):
+    """Its products are off by a constant if codes are shifted back by another than was added."""
+    centroids = torch.ones(2, 128)
+    centroids[1] = -1
+    point = torch.ones(1, 128)
+    point[:, 63:127] = -1
+    point[:, 127] = 0  # 63 to 64: a little nearer to the second
+    assert sum_compiled(point, centroids)[1].tolist() == [0, 1]
+
+
+def test_rounding_of_centroids_alone_is_reckoned_with(loop):
+    """Points of ones lose nothing. Centroids come in pairs, so that their mean is the origin."""
+    rng = np.random.default_rng(0)
+    some = rng.normal(size=(30, 32))
+    some = np.concatenate([some, some + 1e-2 * rng.normal(size=some.shape)])
+    centroids = np.concatenate([some, -some]).astype(np.float32)
+    points = rng.choice([-1, 1], (2000, 32)).astype(np.float32)
+    nearest = cdist(points, centroids).argmin(1)
+    counts = sum_compiled(torch.from_numpy(points), torch.from_numpy(centroids))[1]
+    np.testing.assert_array_equal(counts, np.bincount(nearest, minlength=120))
+
+
+def test_rounding_of_points_alone_is_reckoned_with(loop):
+    """Centroids of ones lose nothing. Points lie where two of them are almost equally near."""
+    rng = np.random.default_rng(0)
+    some = rng.choice([-1, 1], (30, 32))
+    centroids = np.concatenate([some, -some]).astype(np.float32)
+    middles = (centroids[rng.integers(0, 60, 2000)] + centroids[rng.integers(0, 60, 2000)]) / 2
+    points = (middles + 0.02 * rng.normal(size=middles.shape)).astype(np.float32)
+    nearest = cdist(points, centroids).argmin(1)
+    counts = sum_compiled(torch.from_numpy(points), torch.from_numpy(centroids))[1]
+    np.testing.assert_array_equal(counts, np.bincount(nearest, minlength=60))
