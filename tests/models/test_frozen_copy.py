@@ -84,7 +84,7 @@ def test_networks_in_other_layouts_keep_theirs():
     frozen = FrozenCopy(network)
     (found,) = frozen(images().contiguous(memory_format=torch.channels_last))
     assert found.is_contiguous(memory_format=torch.channels_last)
-    weight = frozen.network[0].weight
+    weight = next(frozen.parameters())
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
