@@ -151,7 +151,7 @@ def _share(function: Callable[[Tensor], Result], blocks: Sequence[Tensor]) -> li
 def _compile(many: bool) -> Kernel | None:
     """Kernel for few clusters or for many."""
     numba = import_numba()
-    if numba is None:
+    if numba is None or numba.config.DISABLE_JIT:
         return None
     features = _features(numba)
     try:

@@ -258,6 +258,11 @@ class KeyedSegDataset(BaseSegDataset):
             )
         return data
 
+    @property
+    def loads_on_threads(self) -> bool:
+        """Whether the items of a batch are made on several threads where there are some."""
+        return all(type(transform) in _INDEPENDENT for transform in self.pipeline.transforms)
+
     def __getitems__(self, keys: Sequence[int | SampleKey]) -> list:
         """Load and transform a batch, as a data loader asks for it.
 
@@ -277,7 +282,6 @@ class KeyedSegDataset(BaseSegDataset):
         """
         if not self._fully_initialized:
             self.full_init()
-        independent = all(type(transform) in _INDEPENDENT for transform in self.pipeline.transforms)
-        if torch.get_num_threads() == 1 or not independent:  # torch lets a worker have one
+        if torch.get_num_threads() == 1 or not self.loads_on_threads:  # a worker has one
             return [self[key] for key in keys]
         return list(get_threads().map(self.__getitem__, keys))

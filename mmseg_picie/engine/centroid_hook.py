@@ -13,7 +13,7 @@ from ..datasets import EpochKeySampler
 from ..models import DeepClusterHead, PiCIE, ViewHead
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from .distributed import average_statistics
-from .host import keep_freed_memory, release_freed_memory, start_workers, yield_to_network
+from .host import keep_freed_memory, release_freed_memory, share_processor, start_workers
 
 
 @HOOKS.register_module()
@@ -141,7 +141,7 @@ class KMeansCentroidHook(Hook):
             runner.logger.info(f'k-means runs on {describe_backend()}.')
         else:
             runner.logger.info('No head of the model needs centroids, so nothing is clustered.')
-        yield_to_network(runner, *loaders)
+        share_processor(runner, *loaders)
         start_workers(*loaders)
 
     def _check_run(self, runner: Runner) -> None:

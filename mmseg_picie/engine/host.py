@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
+import torch
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -52,21 +53,41 @@ def release_freed_memory() -> bool:
     return True
 
 
-def yield_to_network(runner: Runner, *loaders: DataLoader) -> None:
-    """Let the workers of data loaders run only where a network on the CPU leaves a core idle.
+def share_processor(runner: Runner, *loaders: DataLoader) -> None:
+    """Let loading and a network on the CPU take turns rather than cores from each other.
 
     A layer on several threads is as slow as the slowest of them, so a worker that takes a core from
-    one stops all. On a GPU nothing is changed.
+    one stops all. Where torch has a thread for every core, images are therefore loaded between the
+    steps, on as many threads, and no workers are started (the log says so); if a data set cannot
+    load on threads, or there are cores left, workers run with the lowest priority. On a GPU nothing
+    is changed. Batches are the same in any case.
 
     Args:
         runner (Runner): whose model says on which device the network is.
         loaders (DataLoader): whose workers have not started yet.
     """
-    if next(runner.model.parameters()).device.type != 'cpu' or not hasattr(os, 'nice'):
+    if next(runner.model.parameters()).device.type != 'cpu':
         return
+    threads = torch.get_num_threads()
     for loader in loaders:
-        if loader.num_workers and not isinstance(loader.worker_init_fn, _YieldingStart):
+        on_threads = getattr(loader.dataset, 'loads_on_threads', False) and not loader.timeout
+        if not loader.num_workers:
+            continue
+        if on_threads and threads >= count_cores():
+            loader.num_workers = 0
+            runner.logger.info(
+                f'Images are loaded between the steps on {threads} threads, as the network uses '
+                'all cores; to have worker processes, leave cores to them by OMP_NUM_THREADS.'
+            )
+        elif hasattr(os, 'nice') and not isinstance(loader.worker_init_fn, _YieldingStart):
             loader.worker_init_fn = _YieldingStart(loader.worker_init_fn)
+
+
+def count_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def start_workers(*loaders: DataLoader) -> None:

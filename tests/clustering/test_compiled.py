@@ -213,6 +213,14 @@ def test_the_loop_uses_whole_registers(loop):
     assert assembly.count('zmm') > assembly.count('ymm')
 
 
+def test_a_numba_that_is_switched_off_is_left_out(monkeypatch, fresh_compiler):
+    numba = pytest.importorskip('numba')
+    monkeypatch.setattr(numba.config, 'DISABLE_JIT', 1)
+    assert compiled.compile_kernel(5) is None
+    points, centroids = make_points(100, 8, 5)
+    assert int(cluster_sums(points, centroids).counts.sum()) == 100
+
+
 @pytest.mark.parametrize('clusters', [5, 60])
 def test_a_numba_that_cannot_compile_is_left_out_with_a_warning(
     monkeypatch, fresh_compiler, clusters

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from mmseg_picie.engine.host import yield_to_network
+from mmseg_picie.engine import host
+from mmseg_picie.engine.host import share_processor
 
 FAULTS = """
 import resource, torch
@@ -27,6 +29,22 @@ def faults():
 faults()
 print('faults', faults())
 """
+
+
+@pytest.fixture
+def idle_cores(monkeypatch):
+    """More cores than torch has threads."""
+    monkeypatch.setattr(host, 'count_cores', lambda: torch.get_num_threads() + 1)
+
+
+@pytest.fixture
+def no_idle_cores(monkeypatch):
+    """A thread of torch for every core, and two of them."""
+    monkeypatch.setattr(host, 'count_cores', lambda: 2)
+    number = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(number)
 
 
 class Priorities(Dataset):
@@ -78,19 +96,19 @@ def test_settings_of_the_user_are_left_alone():
 
 @pytest.mark.skipif(not hasattr(os, 'nice'), reason='a system without priorities')
 @pytest.mark.parametrize('device', ['cpu', 'meta'])
-def test_workers_yield_to_a_network_on_the_cpu_alone(tiny_config, device):
+def test_workers_yield_to_a_network_on_the_cpu_alone(tiny_config, idle_cores, device):
     runner = Runner.from_cfg(tiny_config())
     runner.model.to(device)  # a meta tensor stands for one on a GPU
     loaders = loader(2), loader(0)
     for _ in range(2):  # a second time it changes nothing
-        yield_to_network(runner, *loaders)
+        share_processor(runner, *loaders)
     niceness, starts = torch.cat(list(loaders[0])).T.tolist()
     assert niceness == [19 if device == 'cpu' else os.nice(0)] * 4
     assert starts == [1, 2, 1, 2]  # the loader's own start was made as well
     assert torch.cat(list(loaders[1])).tolist() == [[os.nice(0), 0]] * 4
 
 
-def test_a_training_run_lets_all_its_loaders_yield(tiny_config):
+def test_a_training_run_lets_all_its_loaders_yield(tiny_config, idle_cores):
     workers = {f'{name}_dataloader.num_workers': 1 for name in ('train', 'val')}
     runner = Runner.from_cfg(tiny_config({'train_cfg.max_epochs': 1, **workers}))
     loaders = []
@@ -116,7 +134,7 @@ class Children(Hook):
         self.last = {process.pid for process in multiprocessing.active_children()}
 
 
-def test_all_workers_start_before_the_network_takes_memory(tiny_config):
+def test_all_workers_start_before_the_network_takes_memory(tiny_config, idle_cores):
     options = {}
     for name in ('train', 'val'):
         options |= {f'{name}_dataloader.num_workers': 1}
@@ -128,3 +146,53 @@ def test_all_workers_start_before_the_network_takes_memory(tiny_config):
     runner.train()
     assert len(children.first - others) == 3
     assert children.last == children.first
+
+
+def test_no_workers_start_where_the_network_uses_all_cores(tiny_config, no_idle_cores):
+    options = {}
+    for name in ('train', 'val'):
+        options |= {f'{name}_dataloader.num_workers': 2}
+        options |= {f'{name}_dataloader.persistent_workers': True}
+    others = {process.pid for process in multiprocessing.active_children()}
+    runner = Runner.from_cfg(tiny_config({'train_cfg.max_epochs': 1, **options}))
+    children = Children()
+    runner.register_hook(children)
+    runner.train()
+    assert children.first | children.last <= others
+    log = (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
+    assert 'Images are loaded between the steps on 2 threads' in log
+
+
+class OnThreads(Priorities):
+    loads_on_threads = True
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'options', 'device', 'expected'),
+    [
+        (OnThreads, {}, 'cpu', 0),
+        (OnThreads, {'timeout': 60}, 'cpu', 2),  # of a process that loads
+        (OnThreads, {}, 'meta', 2),
+        (Priorities, {}, 'cpu', 2),
+    ],
+)
+def test_workers_stay_where_threads_cannot_take_their_place(
+    tiny_config, no_idle_cores, dataset, options, device, expected
+):
+    runner = Runner.from_cfg(tiny_config())
+    runner.model.to(device)
+    loader = DataLoader(dataset(), num_workers=2, persistent_workers=True, **options)
+    share_processor(runner, loader)
+    assert loader.num_workers == expected
+    assert len(list(loader)) == 4
+
+
+def test_cores_are_those_that_the_process_may_use():
+    assert 1 <= host.count_cores() <= os.cpu_count()
+    if hasattr(os, 'sched_setaffinity'):
+        mine = os.sched_getaffinity(0)
+        try:
+            os.sched_setaffinity(0, {min(mine)})
+            assert host.count_cores() == 1
+        finally:
+            os.sched_setaffinity(0, mine)
