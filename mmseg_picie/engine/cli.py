@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import gc
 import logging
 import os
 from collections.abc import Sequence
@@ -240,5 +241,6 @@ def leave_process_group() -> None:
     The threads of gloo abort a process that ends while they still run.
     """
     if is_distributed():
+        gc.collect()  # a runner that is done with, whose wrapped model holds the group
         barrier()
         torch.distributed.destroy_process_group()

@@ -9,13 +9,17 @@ import os
 import socket
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+
+from mmseg_picie.engine import cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -292,6 +296,20 @@ def test_train_resume_and_test_on_a_stock_segmentor(config):
     assert len(list(Path('labels').glob('*.png'))) == 4
     execute(*test, 'tta', '--tta')
     assert set(read_scores(Path('tta'))) >= {'aAcc', 'mIoU', 'mAcc'}
+
+
+def test_what_holds_a_process_group_is_gone_before_it_is_left(monkeypatch):
+    """A runner is a cycle, and its wrapped model would outlive the group."""
+    runner = torch.nn.Module()  # stands for one: it can be watched
+    runner.__dict__['loop'] = SimpleNamespace(runner=runner)
+    held = weakref.ref(runner)
+    del runner
+    found = []
+    monkeypatch.setattr(cli, 'is_distributed', lambda: True)
+    monkeypatch.setattr(cli, 'barrier', lambda: None)
+    monkeypatch.setattr(torch.distributed, 'destroy_process_group', lambda: found.append(held()))
+    cli.leave_process_group()
+    assert found == [None]
 
 
 @pytest.mark.slow
