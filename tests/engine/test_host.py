@@ -134,7 +134,8 @@ class Children(Hook):
         self.last = {process.pid for process in multiprocessing.active_children()}
 
 
-def test_all_workers_start_before_the_network_takes_memory(tiny_config, idle_cores):
+def train_with_workers(tiny_config) -> tuple[Runner, set[int], set[int]]:
+    """A run, and the processes that it had started before the first clustering and at the end."""
     options = {}
     for name in ('train', 'val'):
         options |= {f'{name}_dataloader.num_workers': 1}
@@ -144,21 +145,18 @@ def test_all_workers_start_before_the_network_takes_memory(tiny_config, idle_cor
     children = Children()
     runner.register_hook(children)
     runner.train()
-    assert len(children.first - others) == 3
-    assert children.last == children.first
+    return runner, children.first - others, children.last - others
+
+
+def test_all_workers_start_before_the_network_takes_memory(tiny_config, idle_cores):
+    _, first, last = train_with_workers(tiny_config)
+    assert len(first) == 3
+    assert last == first
 
 
 def test_no_workers_start_where_the_network_uses_all_cores(tiny_config, no_idle_cores):
-    options = {}
-    for name in ('train', 'val'):
-        options |= {f'{name}_dataloader.num_workers': 2}
-        options |= {f'{name}_dataloader.persistent_workers': True}
-    others = {process.pid for process in multiprocessing.active_children()}
-    runner = Runner.from_cfg(tiny_config({'train_cfg.max_epochs': 1, **options}))
-    children = Children()
-    runner.register_hook(children)
-    runner.train()
-    assert children.first | children.last <= others
+    runner, first, last = train_with_workers(tiny_config)
+    assert first == last == set()
     log = (Path(runner.log_dir) / f'{runner.timestamp}.log').read_text()
     assert 'Images are loaded between the steps on 2 threads' in log
 
