@@ -9,11 +9,10 @@ import functools
 import importlib
 import math
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,14 +22,13 @@ from ..threads import get_threads
 
 # With more clusters, products of 8-bit numbers are worth the rounding and the second look.
 _MAX_FLOAT_CLUSTERS = 48
-# So many points, and for each cluster so many, are done before another thread has begun.
-_ALONE, _ALONE_PER_CLUSTER = 1024, 4
-# Points whose sums are added up in a row: enough to be worth a call, few enough not to lose digits.
-_MIN_BLOCK, _MAX_BLOCK = 4096, 8192
+# Points whose sums are added up in a row, and so many more for each cluster: enough to be worth the
+# sums, few enough not to lose digits.
+_MIN_BLOCK, _PER_CLUSTER, _MAX_BLOCK = 768, 4, 8192
 # Blocks of a thread, so that one that is held up leaves some to the others.
 _BLOCKS = 4
-
-Result = TypeVar('Result')
+# Entries of the sums of blocks (64 MiB): more points are done in groups of blocks.
+_MOST_SUMS = 1 << 24
 
 
 class Kernel(NamedTuple):
@@ -38,12 +36,11 @@ class Kernel(NamedTuple):
 
     Attributes:
         prepare: Of centroids (K, D) float32, makes a tuple of what ``run`` needs of them.
-        run: With points (P, D) float32, that tuple, and zeros (K, D) float32 and (K,) int64, adds
-            to the latter sums and counts, and returns the sum of squared distances.
+        run: What ``loop_parts.share_blocks`` makes.
     """
 
     prepare: Callable[[np.ndarray], tuple]
-    run: Callable[..., float]
+    run: Callable[..., None]
 
 
 def compile_kernel(num_clusters: int) -> Kernel | None:
@@ -90,22 +87,15 @@ def sum_by_nearest(
         tuple[Tensor, Tensor, Tensor]: (K, D) float32 sums, (K,) int64 counts, and the float64 sum
             of squared distances, which is not finite if a point is not.
     """
-    num_clusters, dim = centroids.shape
     prepared = kernel.prepare(centroids.contiguous().numpy())
-
-    def sum_block(block: Tensor) -> tuple[np.ndarray, np.ndarray, float]:
-        sums = np.zeros((num_clusters, dim), dtype=np.float32)
-        counts = np.zeros(num_clusters, dtype=np.int64)
-        return sums, counts, kernel.run(block.numpy(), *prepared, sums, counts)
-
-    sums = np.zeros((num_clusters, dim))
-    counts = np.zeros(num_clusters, dtype=np.int64)
-    sq_distance = 0.0
-    blocks = _split(points.contiguous(), num_clusters)
-    for block_sums, block_counts, block_distance in _share(sum_block, blocks):
-        sums += block_sums
-        counts += block_counts
-        sq_distance += block_distance
+    size = _block_size(len(points), len(centroids))
+    group = size * max(torch.get_num_threads(), _MOST_SUMS // centroids.numel())
+    sums, counts, sq_distance = np.zeros(centroids.shape), 0, 0.0
+    for part in points.contiguous().split(group):
+        of_blocks = _sum_blocks(kernel, part.numpy(), size, prepared, centroids.shape)
+        sums += of_blocks[0].sum(0, dtype=np.float64)
+        counts += of_blocks[1].sum(0)
+        sq_distance += of_blocks[2].sum()
     return (
         torch.from_numpy(sums).float(),
         torch.from_numpy(counts),
@@ -113,38 +103,33 @@ def sum_by_nearest(
     )
 
 
-def _split(points: Tensor, num_clusters: int) -> Sequence[Tensor]:
-    """Blocks of equal size, as many for each thread."""
-    if len(points) <= max(_ALONE, _ALONE_PER_CLUSTER * num_clusters):
-        return [points]
-    share = len(points) / torch.get_num_threads()
-    number = max(1, min(_BLOCKS, int(share / _MIN_BLOCK)), math.ceil(share / _MAX_BLOCK))
-    return points.split(math.ceil(share / number))
+def _block_size(num_points: int, num_clusters: int) -> int:
+    """Points of a block, which are equal but for the last."""
+    number = num_points / (torch.get_num_threads() * _BLOCKS)
+    size = min(max(number, _MIN_BLOCK + _PER_CLUSTER * num_clusters), _MAX_BLOCK)
+    return math.ceil(num_points / max(1, math.ceil(num_points / size))) or 1
 
 
-def _share(function: Callable[[Tensor], Result], blocks: Sequence[Tensor]) -> list[Result]:
-    """Results of all blocks in their order, on as many threads as torch uses.
+def _sum_blocks(
+    kernel: Kernel, points: np.ndarray, size: int, prepared: tuple, shape: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums (B, K, D), counts (B, K) and sums of squared distances (B,) of B blocks of points.
 
-    Each thread takes the next block when it is ready, this one at once: a thread of torch that
-    still waits for work may keep another from its core for a while.
+    This thread begins at once, others help when they wake up: a thread of torch that still waits
+    for work may keep them from their cores for a while.
     """
-    results: dict[int, Result] = {}
-    waiting = deque(enumerate(blocks))
-
-    def work() -> None:
-        while True:
-            try:
-                index, block = waiting.popleft()
-            except IndexError:  # all are taken
-                return
-            results[index] = function(block)
-
-    helpers = min(torch.get_num_threads(), len(blocks)) - 1
+    number = math.ceil(len(points) / size)
+    sums = np.zeros((number, *shape), dtype=np.float32)
+    counts = np.zeros((number, shape[0]), dtype=np.int64)
+    found = sums, counts, np.zeros(number)
+    work = functools.partial(kernel.run, points, size, prepared, *found, np.zeros(1, np.int64))
+    helpers = min(torch.get_num_threads(), number) - 1
     futures = [get_threads().submit(work) for _ in range(helpers)]
     work()
     for future in futures:
-        future.result()
-    return [results[index] for index in range(len(blocks))]
+        if not future.cancel():  # one that has not begun has nothing left to do
+            future.result()
+    return found
 
 
 @functools.lru_cache

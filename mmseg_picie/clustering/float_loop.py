@@ -11,10 +11,12 @@ from .loop_parts import (
     LOWEST,
     REORDER,
     ROUND,
+    SHARED,
     allocate_floats,
     count_columns,
     count_tiles,
     prefetch_later,
+    share_blocks,
 )
 from .tiles import LANES, POINTS, at_least, highest, lowest_bit, make_float_tile
 
@@ -81,21 +83,14 @@ def _add(points, p, sums, cluster):
     return square
 
 
-@numba.njit('f8(f4[:,::1], f4[:,::1], f4[:,::1], i8, f4[:,::1], i8[::1])', nogil=True)
-def run(points, weight, bias, most_vectors, sums, counts):
-    """Assign points and sum them.
+@numba.njit
+def _run_block(points, prepared, sums, counts):
+    """Assign points and sum them; see :func:`share_blocks`.
 
-    Args:
-        points (ndarray): (P, D) float32.
-        weight (ndarray): (D, width), of :func:`prepare`.
-        bias (ndarray): (1, width), likewise.
-        most_vectors (int): of a tile, from 1 to 4: as many as the registers hold.
-        sums (ndarray): (K, D) float32 that points are added to.
-        counts (ndarray): (K,) int64 likewise.
-
-    Returns:
-        float: sum of squared distances to the nearest centroids.
+    ``prepared`` is what :func:`prepare` made, and the vectors of a tile, from 1 to 4: as many as
+    the registers hold.
     """
+    weight, bias, most_vectors = prepared
     total, width = 0.0, weight.shape[1]
     scores = allocate_floats(ROUND, width)
     for begin in range(0, len(points), ROUND):
@@ -116,3 +111,9 @@ def run(points, weight, bias, most_vectors, sums, counts):
             counts[cluster] += 1
             total += _add(points, i, sums, cluster) - best
     return total
+
+
+#: See :func:`share_blocks`.
+run = numba.njit(SHARED.format('Tuple((f4[:,::1], f4[:,::1], i8))'), nogil=True)(
+    share_blocks(_run_block)
+)

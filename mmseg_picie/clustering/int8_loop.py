@@ -19,11 +19,13 @@ from .loop_parts import (
     LOWEST,
     REORDER,
     ROUND,
+    SHARED,
     allocate,
     allocate_floats,
     count_columns,
     count_tiles,
     prefetch_later,
+    share_blocks,
 )
 from .tiles import LANES, POINTS, at_least, highest, larger, lowest_bit, make_int8_tile
 
@@ -31,6 +33,9 @@ _LEVELS = np.float32(127)
 _MIDDLE = np.float32(128)  # codes of points are positive
 # Of zeros; a step of zero could not be divided by.
 _TINY = np.float32(1e-30)
+
+# What is made of centroids.
+_PREPARED = 'Tuple((f4[::1], f4[:,::1], i1[:,:,::1], i4[::1], f4[::1], f4[::1], f4[::1]))'
 
 _tile_1, _tile_2, _tile_3, _tile_4 = (make_int8_tile(vectors) for vectors in (1, 2, 3, 4))
 
@@ -79,9 +84,7 @@ def _add(points, p, sums, cluster):
         sums[cluster, d] += points[p, d]
 
 
-@numba.njit(
-    'Tuple((f4[::1], f4[:,::1], i1[:,:,::1], i4[::1], f4[::1], f4[::1], f4[::1]))(f4[:,::1])'
-)
+@numba.njit(f'{_PREPARED}(f4[:,::1])')
 def prepare(centroids):
     """Round centroids.
 
@@ -182,29 +185,10 @@ def _sum_scores(centre, moved, sums, counts):
     return total
 
 
-@numba.njit(
-    'f8(f4[:,::1], f4[::1], f4[:,::1], i1[:,:,::1], i4[::1], f4[::1], f4[::1], f4[::1], f4[:,::1],'
-    ' i8[::1])',
-    nogil=True,
-)
-def run(points, centre, moved, weight, start, factor, bias, limits, sums, counts):
-    """Assign points and sum them.
-
-    Args:
-        points (ndarray): (P, D) float32.
-        centre (ndarray): of :func:`prepare`, as all up to ``limits``.
-        moved (ndarray): see there.
-        weight (ndarray): see there.
-        start (ndarray): see there.
-        factor (ndarray): see there.
-        bias (ndarray): see there.
-        limits (ndarray): see there.
-        sums (ndarray): (K, D) float32 zeros that points are added to.
-        counts (ndarray): (K,) int64 likewise.
-
-    Returns:
-        float: sum of squared distances to the nearest centroids.
-    """
+@numba.njit
+def _run_block(points, prepared, sums, counts):
+    """Assign points and sum them; see :func:`share_blocks`. ``prepared`` is of :func:`prepare`."""
+    centre, moved, weight, start, factor, bias, limits = prepared
     width = len(bias)
     scores, steps = allocate_floats(ROUND, width), allocate_floats(1, ROUND)[0]
     codes = allocate(ROUND * len(weight) * 4).reshape(ROUND, len(weight) * 4)
@@ -230,3 +214,7 @@ def run(points, centre, moved, weight, start, factor, bias, limits, sums, counts
             counts[chosen] += 1
             _add(points, p + i, sums, chosen)
     return total - _sum_scores(centre, moved, sums, counts)
+
+
+#: See :func:`share_blocks`.
+run = numba.njit(SHARED.format(_PREPARED), nogil=True)(share_blocks(_run_block))

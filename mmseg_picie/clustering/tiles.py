@@ -123,6 +123,18 @@ def highest(context, address, vectors):
 
 
 @intrinsic
+def take_next(context, address):
+    """The int64 at an address, which becomes one more before another thread takes it."""
+
+    def generate(context, builder, signature, args):
+        kind = ir.IntType(64)
+        pointer = builder.inttoptr(args[0], kind.as_pointer())
+        return builder.atomic_rmw('add', pointer, ir.Constant(kind, 1), 'seq_cst')
+
+    return types.int64(types.intp), generate
+
+
+@intrinsic
 def prefetch(context, address):
     """Have the line of memory at an address read; no harm if there is none."""
 

@@ -2,7 +2,8 @@
 
 import multiprocessing
 import sys
-import time
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -97,14 +98,49 @@ def test_sums_do_not_depend_on_threads(loop, threads):
     torch.testing.assert_close(alone[0], together[0], rtol=1e-5, atol=1e-3)
 
 
-def test_results_come_in_the_order_of_the_blocks(threads):
+def test_who_takes_which_block_does_not_matter(loop, threads):
+    """The last digits hang on what is summed together, not on which thread is faster."""
+    threads(3)
+    points, centroids = make_points(40_000, 8, 4)
+    first = sum_compiled(points, centroids)
+    for _ in range(30):
+        for found, value in zip(sum_compiled(points, centroids), first, strict=True):
+            assert torch.equal(found, value)
+
+
+def test_threads_that_never_wake_up_are_not_waited_for(monkeypatch, threads):
+    pytest.importorskip('numba')
     threads(2)
+    points, centroids = make_points(20_000, 8, 4)
+    expected = sum_compiled(points, centroids)
+    with ThreadPoolExecutor(1) as busy:
+        ended = threading.Event()
+        busy.submit(ended.wait)
+        monkeypatch.setattr(compiled, 'get_threads', lambda: busy)
+        found = sum_compiled(points, centroids)
+        ended.set()
+    for part, value in zip(found, expected, strict=True):
+        assert torch.equal(part, value)
 
-    def slow_first(block):
-        time.sleep(0.2 if not block else 0)
-        return int(block)
 
-    assert compiled._share(slow_first, list(torch.arange(6))) == [0, 1, 2, 3, 4, 5]
+def test_sums_of_groups_of_blocks_add_up(loop, monkeypatch, threads):
+    """What is held of the sums of blocks is bounded; here, by those of two blocks."""
+    threads(2)
+    points, centroids = make_points(30_000, 8, 4)
+    expected = sum_compiled(points, centroids)
+    held = []
+    sum_blocks = compiled._sum_blocks
+
+    def watched(*args):
+        held.append(sum_blocks(*args))
+        return held[-1]
+
+    monkeypatch.setattr(compiled, '_sum_blocks', watched)
+    monkeypatch.setattr(compiled, '_MOST_SUMS', 1)
+    found = sum_compiled(points, centroids)
+    assert len(held) == 4 and all(len(sums) == 2 for sums, _, _ in held)
+    for part, value in zip(found, expected, strict=True):
+        torch.testing.assert_close(part, value, rtol=1e-12, atol=0)
 
 
 def test_rounding_does_not_grow_with_the_points(loop, threads):
