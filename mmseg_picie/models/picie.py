@@ -40,7 +40,8 @@ class PiCIE(EncoderDecoder):
     copy of the encoder, taken when the epoch's centroids are; the copy is no part of the state
     dict. Where the loss is a sum over views (all heads but IIC), each view is trained on after the
     other, so that activations of one view at a time are in memory; the gradients are the same.
-    (Not in float16, where gradients are scaled before they are computed.)
+    (Not in float16, where gradients are scaled before they are computed, nor where a part has
+    mmseg's ``with_cp``; ``activation_checkpointing`` does the same without that restriction.)
 
     Prediction is mmseg's own: ``pred_sem_seg`` holds clusters. If the head predicts with more than
     one view, ``pred_view_sem_seg`` holds a map for each. ``cluster_to_class`` in the metainfo says
@@ -301,7 +302,11 @@ class PiCIE(EncoderDecoder):
     def _can_separate(self, device: torch.device) -> bool:
         """Whether each view can be trained on without the others in memory."""
         separable = all(head.is_separable for head in self.heads().values())
-        return separable and torch.is_grad_enabled() and not may_lose_gradients(device)
+        # mmseg's with_cp computes activations again in a way that waits for the backward pass.
+        waits = any(getattr(part, 'with_cp', False) for part in self.modules())
+        return (
+            separable and not waits and torch.is_grad_enabled() and not may_lose_gradients(device)
+        )
 
     def _loss_view_by_view(
         self,

@@ -128,3 +128,15 @@ def test_unused_and_frozen_weights_stay_without_gradient():
     losses['a'].backward()
     assert used.grad.tolist() == [1, 1, 1]
     assert unused.grad is None and frozen.grad is None
+
+
+def test_parts_that_mmseg_computes_again_train_the_same(make_picie, fit, pair):
+    """Mmseg's with_cp refuses gradients that are taken before the backward pass."""
+    backbone = dict(type='ResNet', depth=18, base_channels=8, stem_channels=8, norm_eval=True)
+    gradients = []
+    for with_cp in (False, True):
+        model = fit(make_picie(backbone=dict(backbone, with_cp=with_cp))).train()
+        sum(model.loss(*pair).values()).backward()
+        gradients.append([weight.grad for weight in model.parameters()])
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected)
