@@ -193,12 +193,15 @@ class Kept:
     def watch(self, layer: nn.Module) -> Sequence[RemovableHandle]:
         """Be told when the layer runs."""
         return (
-            layer.register_forward_pre_hook(self.before),
+            layer.register_forward_pre_hook(self.before, with_kwargs=True),
             layer.register_forward_hook(self.after),
         )
 
-    def before(self, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def before(self, layer: nn.Module, inputs: tuple[Tensor, ...], options: dict) -> None:
         """Note what a layer is given, before it may change that in place."""
+        if len(inputs) != 1 or options:  # it would be called in another way than these layers are
+            self.running.append((None, []))
+            return
         given = inputs[0]
         source: Tensor | _Result | None = self.find_result(given)
         if isinstance(source, _Result) and source.view != _view(given):

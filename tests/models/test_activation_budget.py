@@ -51,6 +51,33 @@ class Parts(nn.Module):
         return self.linear(tokens * self.linear(tokens))
 
 
+class Ordered(nn.LayerNorm):
+    """A norm that is told by an option where the channels are; it also computes without."""
+
+    def forward(self, inputs, order='last'):
+        if order == 'last':
+            return super().forward(inputs)
+        return super().forward(inputs.transpose(1, -1)).transpose(1, -1)
+
+
+class Options(nn.Module):
+    """Layers that are given more than a tensor, or that by its name."""
+
+    def __init__(self, positional: bool) -> None:
+        super().__init__()
+        self.positional = positional
+        self.norms = nn.ModuleList(Ordered(10) for _ in range(2))
+        self.relu, self.linear = nn.ReLU(), nn.Linear(10, 10)
+
+    def forward(self, inputs):
+        tokens = inputs.repeat(1, 2, 1, 1)[:, :10]
+        if self.positional:
+            tokens = self.norms[0](tokens, 'first')
+        else:
+            tokens = self.norms[0](tokens, order='first')
+        return self.linear(self.relu(input=self.norms[1](self.linear(tokens))))
+
+
 NETWORKS = {
     'in place': nn.Sequential(convolution(8, 8), nn.BatchNorm2d(8), nn.ReLU6(True)),
     'out of place': nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), convolution(8, 8), nn.ReLU()),
@@ -59,6 +86,8 @@ NETWORKS = {
     'residual': nn.Sequential(convolution(8, 8), nn.BatchNorm2d(8), Residual(), Residual()),
     'in another shape': Parts(changed=False),
     'changed by part': Parts(changed=True),
+    'an option': Options(positional=True),
+    'an option by name': Options(positional=False),
     'by count': nn.Sequential(nn.BatchNorm2d(8, momentum=None), nn.ReLU(), convolution(8, 8)),
 }
 
