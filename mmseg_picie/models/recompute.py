@@ -59,8 +59,10 @@ def statistics_kept(module: nn.Module) -> Iterator[None]:
         for layer in module.modules()
         if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats
     ]
-    for layer, _, _ in layers:
-        layer.momentum, layer.num_batches_tracked = 0.0, None
+    for layer, _, num_batches in layers:
+        layer.momentum = 0.0
+        if num_batches is not None:
+            layer.num_batches_tracked = num_batches.clone()
     try:
         yield
     finally:

@@ -6,6 +6,8 @@ import gc
 import pytest
 import torch
 
+from mmseg_picie.models.recompute import recompute_activations
+
 PARTS = tuple(f'backbone.layer{i}' for i in (1, 2, 3, 4))
 
 
@@ -73,3 +75,18 @@ def test_a_copy_has_weights_of_its_own(models, pair):
 def test_a_part_that_is_not_there_is_refused(make_picie):
     with pytest.raises(ValueError, match="activation_checkpointing of PiCIE must.*'backbone.head'"):
         make_picie(activation_checkpointing=('backbone.head',))
+
+
+def test_norms_of_several_ranks_count_a_batch_once():
+    """They refuse to be without a counter."""
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.SyncBatchNorm(4)).train()
+    again = copy.deepcopy(plain)
+    recompute_activations(again)
+    images = torch.randn(2, 3, 5, 5)
+    for network in (plain, again):
+        network(images).square().sum().backward()
+    for found, expected in zip(again.buffers(), plain.buffers(), strict=True):
+        assert torch.equal(found, expected)
+    for found, expected in zip(again.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad)
