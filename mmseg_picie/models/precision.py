@@ -2,7 +2,7 @@
 
 import functools
 import platform
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ _AMX, _AVX512_BF16 = '_is_amx_tile_supported', '_is_avx512_bf16_supported'
 
 
 def forward_precision(dtype: str, device: torch.device) -> AbstractContextManager:
-    """A context in which forward passes have a precision.
+    """A context in which forward passes have a precision, whatever autocast is around it.
 
     Args:
         dtype (str): 'float32'; 'bfloat16', by autocast; or 'auto', which is 'bfloat16' on a CPU
@@ -24,9 +24,8 @@ def forward_precision(dtype: str, device: torch.device) -> AbstractContextManage
         AbstractContextManager: to be entered around the passes.
     """
     is_fast = device.type == 'cpu' and bfloat16_is_fast()
-    if dtype == 'bfloat16' or (dtype == 'auto' and is_fast):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+    is_half = dtype == 'bfloat16' or (dtype == 'auto' and is_fast)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_half)
 
 
 @functools.cache

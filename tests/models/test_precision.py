@@ -65,6 +65,20 @@ def test_frozen_passes_alone_are_in_bfloat16(make_picie, fit, pair):
     assert all(loss.dtype == torch.float32 for loss in losses.values())
 
 
+@pytest.mark.parametrize('training_dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('frozen', ['float32', 'bfloat16'])
+def test_training_in_another_precision_does_not_change_that_of_frozen_passes(
+    make_picie, fit, pair, training_dtype, frozen
+):
+    """Clusters are found outside of the training step, and labels within: they must be alike."""
+    model = fit(make_picie(frozen_dtype=frozen))
+    model.loss(*pair)  # the labeler is made ready
+    dtypes = record_dtypes(model._labeler[0].network[1].laterals[0])
+    with torch.autocast('cpu', training_dtype, enabled=training_dtype != torch.float32):
+        model.loss(*pair)
+    assert set(dtypes) == {getattr(torch, frozen)}
+
+
 def test_features_in_bfloat16_are_near_those_in_float32(make_picie, fit, pair):
     model = fit(make_picie()).eval()
     exact = model.extract_frozen_views(*pair)
