@@ -69,6 +69,10 @@ class FusedConv(nn.Module):
         self.same = same
         self._laid_out: tuple[Any, Tensor, Tensor | None] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy is made of: all but a layout that oneDNN alone can read."""
+        return {**self.__dict__, '_laid_out': None}
+
     def forward(self, images: Tensor) -> Tensor:
         """Convolve and activate; (N, C, H, W), in the precision of autocast if that is on."""
         dtype = images.dtype

@@ -1,5 +1,6 @@
 """Convolutions that apply the activation behind them."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -243,3 +244,13 @@ def test_precisions_that_one_dnn_does_not_know_change_nothing():
     fused = fuse_activations(network, images().double())
     assert count(fused, FusedConv) == 0
     assert_same(network, fused, images().double())
+
+
+def test_a_model_can_be_copied_while_it_is_trained(make_picie, fit, pair):
+    """Hooks do that; the layout of weights in the labeler is known to oneDNN alone."""
+    model = fit(make_picie())
+    expected = model.loss(*pair)
+    assert count(model._labeler[0], FusedConv) > 10
+    found = copy.deepcopy(model).loss(*pair)
+    for key, value in expected.items():
+        assert torch.equal(found[key], value), key
