@@ -11,7 +11,7 @@ from .kmeans import (
     minibatch_update,
     scale_counts,
 )
-from .lloyd import describe_backend, import_faiss, initial_fit, lloyd_fit
+from .lloyd import describe_backend, initial_fit, lloyd_fit
 from .matching import (
     UNMATCHED,
     Scores,
@@ -23,6 +23,7 @@ from .matching import (
     match_many_to_one,
     to_class_confusion,
 )
+from .optional import import_faiss
 from .streaming import Clustering, Communicator, SingleProcess, StreamingKMeans
 
 __all__ = [

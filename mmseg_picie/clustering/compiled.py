@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..threads import get_threads
+from .optional import import_numba
 
 # With more clusters, products of 8-bit numbers are worth the rounding and the second look.
 _MAX_FLOAT_CLUSTERS = 48
@@ -56,23 +57,6 @@ def compile_kernel(num_clusters: int) -> Kernel | None:
     return _compile(num_clusters > _MAX_FLOAT_CLUSTERS)
 
 
-@functools.lru_cache(maxsize=1)
-def import_numba() -> ModuleType | None:
-    """Import numba if it works here.
-
-    Returns:
-        module or None: numba, or None where it is missing or broken (a warning tells why).
-    """
-    try:
-        import numba
-    except ImportError as error:
-        # It is numba's own way to refuse a numpy that is too new for it.
-        if not isinstance(error, ModuleNotFoundError):
-            warnings.warn(f'numba is installed but cannot be used: {error}', stacklevel=2)
-        return None
-    return numba
-
-
 def sum_by_nearest(
     kernel: Kernel, points: Tensor, centroids: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,11 +71,12 @@ def sum_by_nearest(
         tuple[Tensor, Tensor, Tensor]: (K, D) float32 sums, (K,) int64 counts, and the float64 sum
             of squared distances, which is not finite if a point is not.
     """
-    prepared = kernel.prepare(centroids.contiguous().numpy())
+    points, centroids = points.detach().contiguous(), centroids.detach().contiguous()
+    prepared = kernel.prepare(centroids.numpy())
     size = _block_size(len(points), len(centroids))
     group = size * max(torch.get_num_threads(), _MOST_SUMS // centroids.numel())
     sums, counts, sq_distance = np.zeros(centroids.shape), 0, 0.0
-    for part in points.contiguous().split(group):
+    for part in points.split(group):
         of_blocks = _sum_blocks(kernel, part.numpy(), size, prepared, centroids.shape)
         sums += of_blocks[0].sum(0, dtype=np.float64)
         counts += of_blocks[1].sum(0)

@@ -1,15 +1,12 @@
 """The first centroids of a pass: Lloyd's k-means over points in memory."""
 
-import functools
-import warnings
-from types import ModuleType
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from .compiled import compile_kernel, import_numba
+from .compiled import compile_kernel
 from .kmeans import assign, check_finite, cluster_sums
+from .optional import import_faiss, import_numba
 
 # Up to so many clusters this module's iterations are faster than those of faiss on a CPU; where
 # numba compiles them, for any number.
@@ -98,23 +95,6 @@ def _choose_points(num_points: int, number: int, seed: int) -> Tensor:
     order = np.empty(num_points, dtype=np.int32)
     faiss.rand_perm(faiss.swig_ptr(order), num_points, seed + 1)
     return torch.from_numpy(order[:number].astype(np.int64))
-
-
-@functools.lru_cache(maxsize=1)
-def import_faiss() -> ModuleType | None:
-    """Import faiss if it works here.
-
-    Returns:
-        module or None: faiss, or None where it is missing or broken (a warning tells why).
-    """
-    try:
-        import faiss
-    except ImportError:
-        return None
-    except RuntimeError as error:  # a build for another CPU or CUDA
-        warnings.warn(f'faiss is installed but cannot be used: {error}', stacklevel=2)
-        return None
-    return faiss
 
 
 def describe_backend() -> str:

@@ -1,5 +1,7 @@
 """Properties of the k-means functions."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -155,11 +157,19 @@ def test_counts_beyond_2_to_24_are_exact(seen):
 def test_nothing_of_the_size_of_the_points_is_made_beside_them(monkeypatch):
     monkeypatch.setattr(kmeans, '_BLOCK_ENTRIES', 1 << 12)
     points = randn(20_000, 64)
-    with torch.profiler.profile(profile_memory=True) as profile:
-        centroids = initial_fit(points, 5, 3, seed=0)
+    centroids = initial_fit(points, 5, 3, seed=0)  # it may have to be compiled
+    with torch.profiler.profile(profile_memory=True) as profile:  # tensors
+        initial_fit(points, 5, 3, seed=0)
         cluster_sums(points, centroids)
     largest = max(event.self_cpu_memory_usage for event in profile.events())
     assert 0 < largest < points.nbytes / 16
+    tracemalloc.start()  # arrays of numpy
+    try:
+        cluster_sums(points, centroids)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0 < most < points.nbytes / 4
 
 
 def test_scaled_counts_are_near_the_ratio_and_sum_to_the_whole():
