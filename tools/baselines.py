@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     parser = argparse.ArgumentParser(description='Score k-means without training.')
     parser.add_argument('config', help='config file')
     parser.add_argument('--out', help='JSON file for the scores')
-    cli.add_common_arguments(parser)
+    cli.add_common_arguments(parser, launcher=False)
     args = cli.parse_args(parser, argv)
     cfg = without_augmentation(cli.load_config(parser, args))
     cfg.load_from, cfg.resume = None, False

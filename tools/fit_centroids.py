@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         save_for_prediction(runner, args.checkpoint, args.out)
     if args.json and is_main_process():
         write_json(args.json, metrics)
+    cli.leave_process_group()
     return metrics
 
 

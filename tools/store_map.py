@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         print(f'{name}: {value:.2f}')
     if is_main_process():
         save_for_prediction(runner, args.checkpoint, args.out)
+    cli.leave_process_group()
     return metrics
 
 

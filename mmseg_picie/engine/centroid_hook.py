@@ -1,18 +1,18 @@
 """When to cluster."""
 
 import torch
-from mmengine.dist import broadcast, get_rank, get_world_size
+from mmengine.dist import broadcast, get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from numpy.random import SeedSequence
+from torch import nn
 
 from ..clustering import Clustering, describe_backend
 from ..datasets import EpochKeySampler
 from ..models import DeepClusterHead, PiCIE, ViewHead
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
-from .distributed import average_statistics
+from .distributed import average_statistics, unwrap_model
 from .host import keep_freed_memory, release_freed_memory, share_processor, start_workers
 
 
@@ -157,16 +157,18 @@ class KMeansCentroidHook(Hook):
                 'train_cfg.type must be EpochBasedTrainLoop, as every epoch has its own clusters, '
                 f'but is {type(runner.train_loop).__name__}.'
             )
-        if self.batch_size % get_world_size():
-            raise ValueError(
-                f'batch_size of KMeansCentroidHook must divide evenly over {get_world_size()} '
-                f'ranks, but got {self.batch_size}.'
-            )
         sampler = runner.train_dataloader.sampler
         if not isinstance(sampler, EpochKeySampler):
             raise ValueError(
                 'train_dataloader.sampler must be EpochKeySampler, but is '
                 f"{type(sampler).__name__}; set sampler=dict(type='EpochKeySampler')."
+            )
+        layers = _model(runner).modules()
+        if not self.norm_eval and any(isinstance(layer, nn.SyncBatchNorm) for layer in layers):
+            raise ValueError(
+                'norm_eval of KMeansCentroidHook must be True with SyncBatchNorm, whose ranks wait '
+                'for each other, as one may have a batch less, but is False; set it to True, or '
+                "norm_cfg of the backbone to dict(type='BN')."
             )
         # Labels change between epochs, so gradients must not be carried over from one to the next.
         count = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
@@ -242,6 +244,6 @@ def _describe_sizes(shares: list[float]) -> str:
 
 def _model(runner: Runner) -> PiCIE:
     """The segmentor, unwrapped."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap_model(runner)
     assert isinstance(model, PiCIE)
     return model

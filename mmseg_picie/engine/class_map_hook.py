@@ -5,13 +5,13 @@ import os
 import torch
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from ..clustering import UNMATCHED
 from ..evaluation import HungarianIoUMetric, name_clusters
 from ..models import ViewHead
+from .distributed import unwrap_model
 
 
 @HOOKS.register_module()
@@ -66,8 +66,9 @@ def find_hungarian_metric(metrics: list) -> HungarianIoUMetric | None:
 
 
 def _head(runner: Runner) -> ViewHead:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return model.decode_head
+    head = unwrap_model(runner).decode_head
+    assert isinstance(head, ViewHead)
+    return head
 
 
 def describe_clusters(runner: Runner) -> dict:
@@ -104,7 +105,7 @@ def save_for_prediction(runner: Runner, source: str, path: str) -> None:
         path (str): file to write; it is replaced whole or not at all. It holds no optimiser.
     """
     checkpoint = torch.load(source, map_location='cpu', weights_only=True)
-    state = {key: value.cpu() for key, value in runner.model.state_dict().items()}
+    state = {key: value.cpu() for key, value in unwrap_model(runner).state_dict().items()}
     meta = checkpoint.get('meta', {}) | dict(dataset_meta=describe_clusters(runner))
     _save_whole(dict(meta=meta, state_dict=state), path)
 

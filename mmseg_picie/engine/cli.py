@@ -26,11 +26,12 @@ from .host import keep_freed_memory
 RENDEZVOUS_VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+def add_common_arguments(parser: argparse.ArgumentParser, launcher: bool = True) -> None:
     """Add the options that training and testing share, with mmseg's names and meanings.
 
     Args:
         parser: The tool's parser; its own positional arguments come first.
+        launcher: Whether the tool can be a distributed job.
     """
     parser.add_argument(
         '--work-dir',
@@ -38,6 +39,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         'else ./work_dirs/<name of the config>',
     )
     add_cfg_options(parser)
+    if not launcher:
+        return
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -91,14 +94,14 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
 
     Args:
         parser: Reports a config that cannot be read.
-        args: Parsed arguments with `config`, `cfg_options`, `work_dir` and `launcher`.
+        args: Parsed arguments with `config`, `cfg_options` and `work_dir`, perhaps `launcher`.
 
     Returns:
         The config, with `launcher` and `work_dir` set. The command line's work folder goes before
         the config's own, and that before ./work_dirs/<name of the config>.
     """
     cfg = read_config(parser, args)
-    cfg.launcher = args.launcher
+    cfg.launcher = getattr(args, 'launcher', 'none')
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

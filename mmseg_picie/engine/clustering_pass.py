@@ -65,9 +65,17 @@ def build_clustering_loader(
 
     Returns:
         DataLoader: of the training data set with its pipeline, each image once an epoch.
+
+    Raises:
+        ValueError: If the ranks cannot have equal shares of a batch.
     """
     train_loader = runner.train_dataloader
-    share = batch_size // get_world_size()
+    share, rest = divmod(batch_size, get_world_size())
+    if rest:
+        raise ValueError(
+            f'batch_size of KMeansCentroidHook must divide evenly over {get_world_size()} ranks, '
+            f'but got {batch_size}.'
+        )
     return runner.build_dataloader(
         dict(
             dataset=train_loader.dataset,

@@ -11,10 +11,17 @@ from mmengine.dist import (
     get_world_size,
     is_main_process,
 )
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ..clustering import ClusterSums
+
+
+def unwrap_model(runner: Runner) -> nn.Module:
+    """The runner's model, without the wrapper that it has on several ranks."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 class ProcessGroup:

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from ..models import CentroidHead, DeepClusterHead, PiCIE
 from .centroid_hook import KMeansCentroidHook
 from .clustering_pass import PassSettings, build_clustering_loader, cluster_views
+from .distributed import unwrap_model
 
 
 def without_augmentation(cfg: Config) -> Config:
@@ -48,15 +49,16 @@ def clustering_hook(runner: Runner) -> KMeansCentroidHook:
 def fit_fresh_centroids(runner: Runner) -> None:
     """Cluster the features of whole images and write the centroids into the heads, for all views.
 
-    From then on the model predicts with them, also where a classifier did before.
+    From then on the model predicts with them: a classifier takes them as its weights.
 
     Args:
         runner (Runner): of a config :func:`without_augmentation`, its model's weights in place.
 
     Raises:
-        ValueError: If the head that predicts does not cluster.
+        ValueError: If the head that predicts does not cluster, or the ranks cannot have equal
+            shares of a batch.
     """
-    model = runner.model
+    model = unwrap_model(runner)
     assert isinstance(model, PiCIE)
     head = model.decode_head
     if not isinstance(head, CentroidHead):
@@ -64,8 +66,6 @@ def fit_fresh_centroids(runner: Runner) -> None:
             'fresh centroids need a decode_head that clusters, such as CentroidHead, but it is a '
             f'{type(head).__name__}; test that model as it is.'
         )
-    if isinstance(head, DeepClusterHead):
-        head.predict_with = 'centroids'  # its classifier belongs to the old ones
     hook = clustering_hook(runner)
     loader = build_clustering_loader(
         runner, hook.batch_size, hook.images_per_epoch, hook.forward_batch_size
@@ -76,3 +76,5 @@ def fit_fresh_centroids(runner: Runner) -> None:
         fitted.set_centroids(
             last.centroids.expand_as(fitted.centroids), last.counts.expand_as(fitted.cluster_counts)
         )
+        if isinstance(fitted, DeepClusterHead):
+            fitted.classify_by_centroids()  # its classifier belonged to the old ones

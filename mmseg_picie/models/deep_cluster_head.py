@@ -58,6 +58,11 @@ class DeepClusterHead(CentroidHead):
         super().set_centroids(centroids, counts)
         self.classifier.reset_parameters()
 
+    def classify_by_centroids(self) -> None:
+        """Let the classifier give the logits of the centroids, the dot products with them."""
+        weight = self.centroids[0, :, :, None, None]
+        self.classifier.load_state_dict(dict(weight=weight, bias=weight.new_zeros(len(weight))))
+
     def parameters_of_epoch(self) -> list[nn.Parameter]:
         """The classifier's: they belong to the present clusters alone."""
         return list(self.classifier.parameters())

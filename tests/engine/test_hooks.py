@@ -12,7 +12,7 @@ from mmseg.apis import MMSegInferencer, inference_model, init_model
 from PIL import Image
 
 from mmseg_picie.datasets.synthetic_scenes import draw_scene
-from mmseg_picie.models import PiCIE
+from mmseg_picie.engine import KMeansCentroidHook
 
 
 def scalars(config: Config) -> list[dict]:
@@ -141,16 +141,16 @@ def test_tensorboard_is_one_line_of_config(tiny_config):
 
 
 def test_clustering_leaves_the_weights_alone_unless_norms_are_trained(tiny_config, monkeypatch):
-    means = []
+    states = []
+    cluster = KMeansCentroidHook.before_train_epoch
 
-    refresh = PiCIE.refresh_labeler
+    def watched(hook, runner):
+        for when in (lambda: None, lambda: cluster(hook, runner)):
+            when()
+            state = runner.model.state_dict().items()
+            states.append({k: v.clone() for k, v in state if not k.startswith('decode_head.')})
 
-    def refresh_labeler(model):
-        buffers = dict(model.named_buffers()).items()
-        means[:] = [value.clone() for name, value in buffers if name.endswith('running_mean')]
-        return refresh(model)
-
-    monkeypatch.setattr(PiCIE, 'refresh_labeler', refresh_labeler)
+    monkeypatch.setattr(KMeansCentroidHook, 'before_train_epoch', watched)
     for norm_eval, same in ((True, True), (False, False)):
         config = tiny_config(
             {
@@ -160,9 +160,12 @@ def test_clustering_leaves_the_weights_alone_unless_norms_are_trained(tiny_confi
             },
             name=f'norm_{norm_eval}',
         )
-        runner = Runner.from_cfg(config)
-        runner.train()
-        assert means and all((mean == 0).all() for mean in means) == same
+        states.clear()
+        Runner.from_cfg(config).train()
+        before, after = states
+        changed = {key for key, value in before.items() if not torch.equal(value, after[key])}
+        statistics = {key for key in before if 'running_' in key or 'num_batches' in key}
+        assert statistics and changed == (set() if same else statistics)
 
 
 def test_a_subset_of_images_and_pixels_bounds_what_is_clustered(tiny_config):
@@ -228,6 +231,19 @@ def test_a_run_that_cannot_be_right_is_refused_before_training(tiny_config, opti
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         Runner.from_cfg(config).train()
     assert not list(Path(config.work_dir).glob('*.pth'))
+
+
+def test_norms_of_several_ranks_are_refused_where_ranks_may_differ_in_batches(
+    tiny_config, monkeypatch
+):
+    options = {
+        'default_hooks.clustering.norm_eval': False,
+        'model.backbone.norm_cfg': dict(type='SyncBN'),
+    }
+    # In a single process, mmengine puts other norms in their place.
+    monkeypatch.setattr('mmengine.runner.runner.revert_sync_batchnorm', lambda model: model)
+    with pytest.raises(ValueError, match='norm_eval of KMeansCentroidHook must be True with Sync'):
+        Runner.from_cfg(tiny_config(options)).train()
 
 
 def test_without_the_clustering_hook_training_is_refused(tiny_config):

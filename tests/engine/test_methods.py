@@ -76,3 +76,8 @@ def test_fresh_centroids_predict_in_place_of_mdcs_classifier(method_config):
     inputs = [torch.randn(1, 16, 3, 4)]
     expected = torch.einsum('ndhw,kd->nkhw', head.embed(inputs), head.centroids[0])
     torch.testing.assert_close(head(inputs), expected)
+    # Also from a checkpoint, which does not tell that they are fresh.
+    config.experiment_name = config.visualizer.name = f'{config.experiment_name}_loaded'
+    loaded = Runner.from_cfg(config).model
+    loaded.load_state_dict(runner.model.state_dict())
+    torch.testing.assert_close(loaded.decode_head(inputs), expected)

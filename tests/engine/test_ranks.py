@@ -71,20 +71,15 @@ def config_path(tiny_config, tmp_path) -> Path:
 
 
 @pytest.fixture
-def run_ranks(config_path, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
-    """Train on two ranks, each with half of a batch."""
+def launch(tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command that starts ranks."""
 
-    def run(*options: str, faults: dict | None = None) -> subprocess.CompletedProcess:
-        if faults is not None:
-            with config_path.open('a') as file:
-                file.write(f"custom_hooks += [dict(type='FaultHook', **{faults})]\n")
+    def run(*words: object) -> subprocess.CompletedProcess:
         with socket.socket() as free:
             free.bind(('127.0.0.1', 0))
             port = free.getsockname()[1]
-        words = ['bash', str(ROOT / 'tools' / 'dist_train.sh'), str(config_path), '2']
-        words += ['--work-dir', str(tmp_path / 'two'), '--cfg-options', *options]
         return subprocess.run(
-            [*words, 'train_dataloader.batch_size=2'],
+            [str(word).format(port=port) for word in words],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -98,6 +93,21 @@ def run_ranks(config_path, tmp_path) -> Callable[..., subprocess.CompletedProces
                 OMP_WAIT_POLICY='PASSIVE',
             ),
         )
+
+    return run
+
+
+@pytest.fixture
+def run_ranks(config_path, launch, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Train on two ranks, each with half of a batch."""
+
+    def run(*options: str, faults: dict | None = None) -> subprocess.CompletedProcess:
+        if faults is not None:
+            with config_path.open('a') as file:
+                file.write(f"custom_hooks += [dict(type='FaultHook', **{faults})]\n")
+        words = ['bash', ROOT / 'tools' / 'dist_train.sh', config_path, 2]
+        words += ['--work-dir', tmp_path / 'two', '--cfg-options', *options]
+        return launch(*words, 'train_dataloader.batch_size=2')
 
     return run
 
@@ -159,6 +169,24 @@ def test_trained_ranks_agree_in_every_parameter_and_buffer(run_ranks, tmp_path):
     assert means and all(mean.abs().sum() > 0 for mean in means)
     saved = torch.load(tmp_path / 'two' / 'epoch_2.pth', weights_only=True)['state_dict']
     assert [key for key in saved if not torch.equal(saved[key], state[key])] == []
+
+
+@pytest.mark.slow
+def test_fresh_centroids_of_two_ranks_are_those_of_one_process(
+    config_path, run_tool, launch, tmp_path
+):
+    one = tmp_path / 'one'
+    run_tool('train.py', config_path, '--work-dir', one, '--cfg-options', 'train_cfg.max_epochs=1')
+    words = [config_path, one / 'epoch_1.pth', '--work-dir', tmp_path / 'fresh']
+    run_tool('fit_centroids.py', *words, '--out', tmp_path / 'fresh_one.pth')
+    start = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
+    start += ['--master_port={port}', ROOT / 'tools' / 'fit_centroids.py']
+    result = launch(*start, *words, '--launcher', 'pytorch', '--out', tmp_path / 'fresh_two.pth')
+    assert result.returncode == 0, result.stdout + result.stderr
+    first, second = (state_of(tmp_path / f'fresh_{n}.pth')['state_dict'] for n in ('one', 'two'))
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        torch.testing.assert_close(second[key], value, atol=1e-4, rtol=0, msg=key)
 
 
 # In an epoch, each rank makes views five times for clusters, then twice in each of five iterations.
