@@ -4,7 +4,7 @@ A draw consumes the same number of random values whatever comes out, so a change
 range of one operation leaves all others as they were. PiCIE sections 3.2 and 3.3.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 from numpy.random import Generator
 
@@ -32,12 +32,6 @@ class PhotometricDraw:
     hue: float | None = None
     grayscale: bool = False
     blur_sigma: float | None = None
-
-    def resized(self, scale: float) -> 'PhotometricDraw':
-        """The same draw for an image whose sides are ``scale`` times as long."""
-        if self.blur_sigma is None:
-            return self
-        return replace(self, blur_sigma=self.blur_sigma * scale)
 
 
 @dataclass(frozen=True)

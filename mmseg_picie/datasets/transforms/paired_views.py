@@ -8,7 +8,6 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
-from numpy.typing import NDArray
 
 from ...views import (
     GeometricDraw,
@@ -33,9 +32,8 @@ class PairedViews(BaseTransform):
     The base image is the centre of the image at ``base_size``, or all of it. View 1 is the base
     after its photometric draw, cropped, flipped and resized to ``view_size``. View 2 is the whole
     base after its own photometric draw, resized to ``view_size``; the same crop and flip wait, as
-    data, for its feature map. If resizing shrinks the image and keeps its aspect, colours change
-    after it, and the blur is scaled with it: the same but for rounding and clipping, at fewer
-    pixels. Further views are made as view 2 is; with one view there is view 1 alone.
+    data, for its feature map. Further views are made as view 2 is; with one view there is view 1
+    alone.
 
     Required keys: ``img`` ((H, W, 3) uint8 BGR), ``rng`` (from :class:`KeyedSegDataset`).
     Added keys: ``views`` (V (height, width, 3) uint8 BGR arrays), ``geometry``
@@ -92,19 +90,10 @@ class PairedViews(BaseTransform):
         first, *others = draws
         results['views'] = [
             crop_flip_image(apply_photometric(base, first), geometry, self.view_size),
-            *self._whole_views(base, others),
+            *(resize(apply_photometric(base, draw), self.view_size) for draw in others),
         ]
         results['geometry'] = geometry
         return results
-
-    def _whole_views(self, base: NDArray, draws: list[PhotometricDraw]) -> list[NDArray]:
-        """The views that are not cropped."""
-        (height, width), (base_height, base_width) = self.view_size, self.base_size
-        if height > base_height or height * base_width != width * base_height:
-            return [resize(apply_photometric(base, draw), self.view_size) for draw in draws]
-        small = resize(base, self.view_size)
-        scale = height / base_height
-        return [apply_photometric(small, draw.resized(scale)) for draw in draws]
 
 
 @TRANSFORMS.register_module()
