@@ -4,8 +4,8 @@ The fit is compared with `faiss.Kmeans` on all points, with the same seed and it
 the package's own, which takes its place for few clusters and where faiss is missing. The mini-batch
 step is compared with `MiniBatchKMeans.partial_fit` of scikit-learn, as it is by default and in its
 fastest way (without labels of the batch), on the same batches from the same centroids. Each takes
-them one after the other, as in a training: after a step of another library, its threads would still
-look for work and keep the next from the cores. Features are of unit length: a mixture of Gaussians,
+them one after the other, as in a training, and many: for some milliseconds the threads of the last
+library still look for work and keep the next from the cores, which are slower at first. Features are of unit length: a mixture of Gaussians,
 projected on the sphere. All use the same number of threads. Inertia is the mean squared distance.
 """
 
@@ -44,8 +44,8 @@ from mmseg_picie.engine.host import keep_freed_memory
 #: Points, channels and clusters, without --points, --dim and --clusters.
 CASES = ((2_000_000, 128, 27), (200_000, 128, 100), (200_000, 128, 500))
 BLOCK = 1 << 16
-#: Times that each way takes the batches, and batches at most.
-STREAMS, BATCHES = 3, 10
+#: Times that each way takes the batches, batches at least, and points of all of them.
+STREAMS, BATCHES, STREAM_POINTS = 3, 10, 640_000
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
@@ -181,8 +181,9 @@ def measure_step(
     """
     generator = torch.Generator().manual_seed(args.seed)
     start = features[torch.randperm(len(features), generator=generator)[:clusters]]
-    batches = [part for part in features.split(size) if len(part) == size]
-    batches = (batches * 3)[: max(3, min(len(batches), BATCHES))]
+    different = [part for part in features.split(size) if len(part) == size]
+    number = max(BATCHES, STREAM_POINTS // size)
+    batches = (different * number)[:number]
     common = dict(init=start.numpy(), n_init=1, batch_size=size, random_state=args.seed)
     no_labels = dict(compute_labels=False, reassignment_ratio=0.0)
 
