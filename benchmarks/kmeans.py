@@ -4,9 +4,10 @@ The fit is compared with `faiss.Kmeans` on all points, with the same seed and it
 the package's own, which takes its place for few clusters and where faiss is missing. The mini-batch
 step is compared with `MiniBatchKMeans.partial_fit` of scikit-learn, as it is by default and in its
 fastest way (without labels of the batch), on the same batches from the same centroids. Each takes
-them one after the other, as in a training, and many: for some milliseconds the threads of the last
-library still look for work and keep the next from the cores, which are slower at first. Features are of unit length: a mixture of Gaussians,
-projected on the sphere. All use the same number of threads. Inertia is the mean squared distance.
+many, one after the other, as in a training: for some milliseconds the threads of the last library
+still look for work and keep the next from the cores, which are slower at first. Features are of
+unit length: a mixture of Gaussians, projected on the sphere. All use the same number of threads.
+Inertia is the mean squared distance.
 """
 
 from __future__ import annotations
