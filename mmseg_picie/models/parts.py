@@ -1,8 +1,11 @@
-"""Parts of a model, by the names that a config gives."""
+"""Parts of a model: by the names that a config gives, and whether weights fit them."""
 
-from collections.abc import Sequence
+import os.path as osp
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from torch import nn
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
 
 
 def find_parts(model: nn.Module, argument: str, names: Sequence[str]) -> list[nn.Module]:
@@ -49,3 +52,69 @@ def freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
             'leave a part out, or score untrained features by tools/baselines.py.'
         )
     return frozen
+
+
+def check_encoder(model: nn.Module, weights: Mapping[str, Tensor], prefix: str = '') -> None:
+    """Refuse the weights of another encoder: a load that is not strict would leave it random.
+
+    Args:
+        model (nn.Module): with a ``backbone`` and perhaps a ``neck``.
+        weights (Mapping[str, Tensor]): of a checkpoint, for all of the model.
+        prefix (str): what their names begin with.
+
+    Raises:
+        ValueError: If a tensor of backbone or neck is missing, of another shape, or unknown.
+    """
+    own = {prefix + key: value.shape for key, value in model.state_dict().items()}
+    parts = tuple(f'{prefix}{name}.' for name in ('backbone', 'neck'))
+    # Counters of batches are newer than some published weights, and change nothing here.
+    names = [
+        key
+        for key in {**own, **weights}
+        if key.startswith(parts) and not key.endswith('num_batches_tracked')
+    ]
+    wrong = [
+        key
+        for key in names
+        if key not in own or key not in weights or own[key] != weights[key].shape
+    ]
+    if wrong:
+        raise ValueError(
+            f'the checkpoint is of another backbone or neck than the config: of {len(names)} '
+            f'tensors, {len(wrong)} are missing, unknown or of another shape, such as {wrong[0]}; '
+            'give the config that it was trained with, or take over its backbone alone by '
+            "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')."
+        )
+
+
+def check_pretrained(backbone: nn.Module, init_cfg: Mapping[str, Any]) -> None:
+    """Refuse a weight file that is missing, or that holds nothing for a backbone.
+
+    Args:
+        backbone (nn.Module): to be initialised.
+        init_cfg (Mapping[str, Any]): of type 'Pretrained', with the path of a file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If no tensor of the file has a name and shape of the backbone's.
+    """
+    path, prefix = init_cfg['checkpoint'], init_cfg.get('prefix', '')
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'backbone.init_cfg.checkpoint names the file {path!r}, which does not exist; give the '
+            'path of the weights, or backbone.init_cfg=None to train from scratch.'
+        )
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    weights = checkpoint.get('state_dict', checkpoint)
+    start = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
+    own = backbone.state_dict()
+    if not any(
+        getattr(weights.get(start + key), 'shape', None) == value.shape
+        for key, value in own.items()
+    ):
+        raise ValueError(
+            f'backbone.init_cfg.checkpoint {path} holds no tensor of this backbone '
+            f'({type(backbone).__name__}) below the prefix {prefix!r}, but such as '
+            f"{next(iter(weights), 'none')}; set init_cfg.prefix to 'backbone.' for a checkpoint "
+            'of a segmentor, or give weights of this backbone.'
+        )

@@ -1,7 +1,6 @@
 """The PiCIE segmentor."""
 
 import math
-import os.path as osp
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +18,7 @@ from .activation_budget import keep_within
 from .early_gradient import may_lose_gradients, take_gradients
 from .frozen_copy import FrozenCopy
 from .in_place import save_results
-from .parts import find_parts, freeze
+from .parts import check_encoder, check_pretrained, find_parts, freeze
 from .precision import FORWARD_DTYPES, forward_precision
 from .recompute import recompute_activations
 from .view_head import ViewHead
@@ -147,17 +146,16 @@ class PiCIE(EncoderDecoder):
         return self
 
     def init_weights(self) -> None:
-        """Initialise; a missing weight file of the backbone is refused by name."""
+        """Initialise; a weight file of the backbone that is missing or does not fit is refused."""
         init_cfg = getattr(self.backbone, 'init_cfg', None) or []
         for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
-            path = cfg.get('checkpoint', '')
-            if cfg['type'] == 'Pretrained' and '://' not in path and not osp.isfile(path):
-                raise FileNotFoundError(
-                    f'backbone.init_cfg.checkpoint names the file {path!r}, which does not exist; '
-                    'give the path of the weights, or backbone.init_cfg=None to train from '
-                    'scratch.'
-                )
+            if cfg['type'] == 'Pretrained' and '://' not in cfg.get('checkpoint', ''):
+                check_pretrained(self.backbone, cfg)
         super().init_weights()
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        check_encoder(self, state_dict, prefix)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def refresh_labeler(self) -> FrozenCopy:
         """Take the present encoder as the one that makes pseudo-labels, in eval mode.
