@@ -20,6 +20,8 @@ _SIGNATURES = {
 
 # Pillow's modes by channels of at most 8 bits. One: two levels, grey levels, indices of a palette.
 _LABEL_MODES = {1: ('1', 'L', 'P'), 3: ('RGB',)}
+# Grey levels as integers or floating-point numbers of 16 or 32 bits.
+_WIDE_MODES = ('I', 'F')
 _LABEL_FORMATS = {
     1: 'one channel of 8 bits',
     3: 'three channels of 8 bits (red + 256 green, no blue)',
@@ -77,10 +79,10 @@ def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) ->
 
 
 def check_images(paths: Iterable[str | Path]) -> None:
-    """Refuse files that are missing, empty, truncated or not images.
+    """Refuse files that are missing, empty, truncated, not images, or grey in more than 8 bits.
 
     JPEG and PNG files are judged by their first and last bytes and decoded only when these are
-    unusual; of other kinds the header is read.
+    unusual; of other kinds the header is read. What is grey in 16 bits would be read as white.
 
     Args:
         paths (Iterable[str or Path]): files to check.
@@ -90,8 +92,21 @@ def check_images(paths: Iterable[str | Path]) -> None:
         ValueError: If one cannot be read; the message names it.
     """
     for path in paths:
-        if not _ends_well(path):
-            decode_image(path)
+        _check_readable(path)
+        if str(path).lower().endswith(('.jpg', '.jpeg')):
+            continue
+        with Image.open(path) as image:
+            mode = image.mode
+        if mode.startswith(_WIDE_MODES):
+            raise ValueError(
+                f'image {path} must have at most 8 bits a channel, but its mode is {mode!r}; '
+                'convert it to grey levels from 0 to 255, scaled as it is to be seen.'
+            )
+
+
+def _check_readable(path: str | Path) -> None:
+    if not _ends_well(path):
+        decode_image(path)
 
 
 def check_label_maps(paths: Iterable[str | Path], channels: int = 1) -> None:
@@ -108,7 +123,7 @@ def check_label_maps(paths: Iterable[str | Path], channels: int = 1) -> None:
         ValueError: If one cannot be read or has another kind of pixels; the message names it.
     """
     for path in paths:
-        check_images([path])
+        _check_readable(path)
         with Image.open(path) as image:
             mode = image.mode
         if mode not in _LABEL_MODES[channels]:

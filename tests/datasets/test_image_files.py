@@ -178,6 +178,20 @@ def test_broken_link_is_found_and_refused_by_name(tmp_path):
         check_images([tmp_path / 'a.png'])
 
 
+@pytest.mark.parametrize(
+    ('suffix', 'dtype'),
+    [('.png', np.uint16), ('.tif', np.uint16), ('.tif', np.int32), ('.tif', np.float32)],
+)
+def test_grey_levels_of_more_than_8_bits_are_refused_by_name_and_mode(tmp_path, suffix, dtype):
+    """Read as 8 bits, they would be white."""
+    path = tmp_path / f'wide{suffix}'
+    Image.fromarray(np.full((4, 5), 40_000, dtype)).save(path)
+    with pytest.raises(
+        ValueError, match=f'{path} must have at most 8 bits a channel.*mode is .[IF]'
+    ):
+        check_images([path])
+
+
 @pytest.mark.parametrize('mode', ['L', 'P', '1'])
 def test_label_maps_of_one_8_bit_channel_are_accepted(tmp_path, mode):
     Image.new(mode, (6, 4)).save(tmp_path / 'a.png')
