@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
                 rows.setdefault(label, {})[seed] = row
                 print(f'{label}, seed {seed}: {describe(row["metrics"])}', flush=True)
     report = make_report(args, rows)
-    write(Path(args.work_dir), report)
+    if rows:
+        write(Path(args.work_dir), report)
     if failures:
         parser.exit(1, f'{len(failures)} of the runs failed, the last: {failures[-1]}\n')
     return report

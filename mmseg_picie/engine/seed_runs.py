@@ -63,6 +63,8 @@ def run_once(run: SeedRun, tools: Path, fresh: bool, baselines: bool) -> dict[st
     path = run.folder / 'result.json'
     result = _read_result(path, run)
     rows = result['rows']
+    if not path.is_file():  # so that a run that is interrupted is not resumed by another config
+        write_json(path, result)
     if 'trained' not in rows:
         rows['trained'] = _train(run, tools)
         write_json(path, result)

@@ -115,6 +115,38 @@ def test_runs_are_summed_up_and_not_repeated(run_seeds, tiny_config, tmp_path, c
     assert 'is the result of another config' in capsys.readouterr().err
 
 
+def test_an_interrupted_run_is_not_resumed_by_another_config(
+    run_seeds, tiny_config, tmp_path, capsys, monkeypatch
+):
+    tiny_config()
+    words = [str(tmp_path / 'tiny.py'), '--seeds', '1', '--work-dir', 'runs']
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('mmseg_picie.engine.seed_runs._train', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_seeds.main(words)
+    with pytest.raises(SystemExit):
+        run_seeds.main([*words, '--cfg-options', 'optim_wrapper.optimizer.lr=0.1'])
+    assert 'is the result of another config' in capsys.readouterr().err
+
+
+def test_a_call_without_a_score_leaves_the_table_of_earlier_ones(
+    run_seeds, tiny_config, tmp_path, monkeypatch
+):
+    def failing(*args):
+        raise RunError('it failed')
+
+    tiny_config()
+    Path('runs').mkdir()
+    Path('runs/seeds.md').write_text('scores')
+    monkeypatch.setattr(run_seeds, 'run_once', failing)
+    with pytest.raises(SystemExit):
+        run_seeds.main([str(tmp_path / 'tiny.py'), '--seeds', '1', '--work-dir', 'runs'])
+    assert Path('runs/seeds.md').read_text() == 'scores'
+
+
 @pytest.mark.slow
 def test_a_failing_run_is_reported_with_its_log_and_the_rest_goes_on(
     run_seeds, tiny_config, tmp_path, capsys
