@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.require_checkpoint(parser, 'checkpoint', args.checkpoint)
     cfg = cli.read_config(parser, args)
     try:
-        sources = prediction.find_sources(args.input)
+        sources = prediction.find_sources(args.input, args.out_dir)
         model = prediction.load_model(cfg, args.checkpoint, args.device)
         legend = prediction.predict_files(model, sources, args.out_dir, args.ids, args.opacity)
     except (FileNotFoundError, ValueError) as error:

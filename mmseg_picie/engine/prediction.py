@@ -39,11 +39,12 @@ class Source(NamedTuple):
     name: str
 
 
-def find_sources(inputs: Sequence[str]) -> list[Source]:
+def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Source]:
     """List the images to segment.
 
     Args:
         inputs (Sequence[str]): files and folders; folders are searched through all levels.
+        out_dir (str, optional): folder of the results, which is passed over.
 
     Returns:
         list[Source]: in order, with names that are unique.
@@ -58,6 +59,7 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
             sources += [
                 Source(os.path.join(item, name), os.path.splitext(name)[0])
                 for name in find_images(item)
+                if out_dir is None or not _is_below(Path(item, name), Path(out_dir))
             ]
         elif os.path.isfile(item):
             sources.append(Source(item, Path(item).stem))
@@ -73,6 +75,10 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
         seen[name] = path
     check_images(path for path, _ in sources)
     return sources
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return folder.resolve() in path.resolve().parents
 
 
 def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:

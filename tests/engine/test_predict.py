@@ -12,6 +12,7 @@ from PIL import Image
 
 from mmseg_picie.datasets.synthetic_scenes import draw_scene
 from mmseg_picie.engine import SegmentVisualizer
+from mmseg_picie.engine.prediction import find_sources
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +51,14 @@ def test_predict_refuses_bad_input_in_one_sentence(
         predict.main(words)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_results_of_an_earlier_run_are_not_segmented(tmp_path):
+    (tmp_path / 'out' / 'overlays').mkdir(parents=True)
+    for name in ('image.png', 'out/overlays/image.png', 'outer.png'):
+        Image.fromarray(draw_scene(1, 0, 64, 96)[0]).save(tmp_path / name)
+    sources = find_sources([str(tmp_path)], str(tmp_path / 'out'))
+    assert [source.name for source in sources] == ['image', 'outer']
 
 
 def test_names_stand_inside_their_segments_where_these_are_widest():
