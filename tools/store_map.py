@@ -12,6 +12,7 @@ labelled images, such as those for training, are given by
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 
 from mmengine.dist import is_main_process
@@ -46,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     cli.prepare_launcher(parser, cfg)
     runner = cli.build_runner(cfg)
     metrics = runner.val()
+    if math.isnan(metrics.get('mIoU', 0.0)):
+        parser.error(
+            f'argument config: no pixel of the validation images of {args.config} is labelled, and '
+            'names need labels; check val_dataloader.dataset'
+        )
     for name, value in metrics.items():
         print(f'{name}: {value:.2f}')
     if is_main_process():

@@ -89,6 +89,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = cli.parse_args(parser, argv)
     cfg = cli.load_config(parser, args)
     cli.require_checkpoint(parser, 'checkpoint', args.checkpoint)
+    if not cfg.get('test_cfg'):
+        parser.error(
+            f'argument config: {args.config} has no test, as its images have no labels; give a '
+            'config with test_dataloader, test_evaluator and test_cfg, or segment the images by '
+            'tools/predict.py'
+        )
     cfg.load_from = args.checkpoint
     cfg.resume = False  # a config that is set to resume its training is tested all the same
     if args.show or args.show_dir:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import PixelData
 from mmseg.engine import SegVisualizationHook
 from mmseg.registry import HOOKS
@@ -53,7 +53,10 @@ class MatchedVisualizationHook(SegVisualizationHook):
     ) -> None:
         """Keep the first image of every ``interval``-th batch."""
         if self.draw and batch_idx % self.interval == 0:
-            self._kept.append(_keep(outputs[0], data_batch['inputs'][0], 'val', runner.iter))
+            # runner.iter would make a training of what is only validated, and load its data.
+            loop = runner._train_loop
+            step = loop.iter if isinstance(loop, BaseLoop) else 0
+            self._kept.append(_keep(outputs[0], data_batch['inputs'][0], 'val', step))
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw what was kept."""

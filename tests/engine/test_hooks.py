@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.apis import MMSegInferencer, inference_model, init_model
+from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from mmseg_picie.datasets.synthetic_scenes import draw_scene
@@ -98,6 +99,9 @@ def test_a_map_of_other_images_is_stored_and_scored(trained, tmp_path, monkeypat
     config = trained.copy()
     config.experiment_name = config.visualizer.name = f'{tmp_path.name}_store'
     config.val_dataloader.dataset.scene_seed = 5
+    # The images that it was trained on are neither needed nor looked for.
+    config.train_dataloader.dataset.type = 'ImageFolderDataset'
+    config.train_dataloader.dataset.data_root = 'nowhere'
     config.dump(path)
     matched = store_map.main([str(path), str(checkpoint_of(trained)), str(out)])
     runner = Runner.from_cfg(trained.copy())
@@ -106,6 +110,29 @@ def test_a_map_of_other_images_is_stored_and_scored(trained, tmp_path, monkeypat
     assert sorted(found.tolist()) == list(range(9))
     scores = runner.test()
     assert scores['stored/aAcc'] <= scores['aAcc'] != matched['aAcc']
+
+
+def test_a_map_of_images_without_labels_is_refused(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / 'tools')
+    import store_map
+
+    path, out = tmp_path / 'store.py', tmp_path / 'named.pth'
+    config = trained.copy()
+    config.experiment_name = config.visualizer.name = f'{tmp_path.name}_void'
+    remap = next(t for t in config.val_dataloader.dataset.pipeline if t.type == 'RemapLabels')
+    remap.type = 'VoidLabels'
+    TRANSFORMS.register_module(
+        name='VoidLabels', module=lambda: lambda results: results | _void(results), force=True
+    )
+    config.dump(path)
+    with pytest.raises(SystemExit):
+        store_map.main([str(path), str(checkpoint_of(trained)), str(out)])
+    assert 'no pixel of the validation images of' in capsys.readouterr().err
+    assert not out.exists()
+
+
+def _void(results):
+    return dict(gt_seg_map=np.full_like(results['gt_seg_map'], 255))
 
 
 def test_testing_a_checkpoint_reports_the_stored_map_and_every_view(trained):
