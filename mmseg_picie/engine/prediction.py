@@ -27,6 +27,10 @@ from .visualizer import SegmentVisualizer
 ID_KINDS = ('auto', 'class', 'cluster')
 
 
+# Folders of the results.
+_RESULTS = ('labels', 'overlays')
+
+
 class Source(NamedTuple):
     """An image and the name of its results.
 
@@ -44,7 +48,7 @@ def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Sour
 
     Args:
         inputs (Sequence[str]): files and folders; folders are searched through all levels.
-        out_dir (str, optional): folder of the results, which is passed over.
+        out_dir (str, optional): where results of earlier calls may lie, which are passed over.
 
     Returns:
         list[Source]: in order, with names that are unique.
@@ -59,7 +63,7 @@ def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Sour
             sources += [
                 Source(os.path.join(item, name), os.path.splitext(name)[0])
                 for name in find_images(item)
-                if out_dir is None or not _is_below(Path(item, name), Path(out_dir))
+                if out_dir is None or not _is_result(Path(item, name), out_dir)
             ]
         elif os.path.isfile(item):
             sources.append(Source(item, Path(item).stem))
@@ -77,8 +81,9 @@ def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Sour
     return sources
 
 
-def _is_below(path: Path, folder: Path) -> bool:
-    return folder.resolve() in path.resolve().parents
+def _is_result(path: Path, out_dir: str) -> bool:
+    parents = path.resolve().parents
+    return any(Path(out_dir, kind).resolve() in parents for kind in _RESULTS)
 
 
 def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:

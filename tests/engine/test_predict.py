@@ -55,10 +55,10 @@ def test_predict_refuses_bad_input_in_one_sentence(
 
 def test_results_of_an_earlier_run_are_not_segmented(tmp_path):
     (tmp_path / 'out' / 'overlays').mkdir(parents=True)
-    for name in ('image.png', 'out/overlays/image.png', 'outer.png'):
+    for name in ('image.png', 'out/overlays/image.png', 'out/other.png'):
         Image.fromarray(draw_scene(1, 0, 64, 96)[0]).save(tmp_path / name)
     sources = find_sources([str(tmp_path)], str(tmp_path / 'out'))
-    assert [source.name for source in sources] == ['image', 'outer']
+    assert [source.name for source in sources] == ['image', 'out/other']
 
 
 def test_names_stand_inside_their_segments_where_these_are_widest():
