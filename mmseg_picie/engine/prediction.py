@@ -26,7 +26,6 @@ from .visualizer import SegmentVisualizer
 #: What ids a label map may hold.
 ID_KINDS = ('auto', 'class', 'cluster')
 
-
 # Folders of the results.
 _RESULTS = ('labels', 'overlays')
 
