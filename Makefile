@@ -5,7 +5,7 @@
 #   make clean   remove .venv, work_dirs, and what tools have cached
 
 PYTHON ?= python3
-# What to install; for faiss on the GPU: make EXTRAS=toolbox,gpu,timm,tests
+# What to install.
 EXTRAS ?= toolbox,cpu,timm,tests
 
 # Processes that share the tests.

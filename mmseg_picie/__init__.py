@@ -5,13 +5,29 @@ mmseg's registries; a config does it by
 ``custom_imports = dict(imports=['mmseg_picie'], allow_failed_imports=False)``.
 """
 
-from .toolbox import allow_checkpoint_types, check_toolbox
+import os
+
+from .moved import forward_moved_modules
+from .toolbox import allow_checkpoint_types, check_toolbox, without_notices
 from .version import __version__
 
-check_toolbox()
-allow_checkpoint_types()
+__all__ = ['__version__', 'register']
 
-# These import mmengine and mmseg, so they come after the check.
-from . import datasets, engine, evaluation, models  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
+def register() -> None:
+    """Register all parts in mmseg's registries; done on import, and done again changes nothing.
+
+    Raises:
+        ImportError: If mmengine, mmcv or mmseg is missing, there twice, or too old.
+    """
+    check_toolbox()
+    with without_notices():
+        allow_checkpoint_types()
+        from . import datasets, engine, evaluation, models, visualization  # noqa: F401
+        from .acceleration import hook  # noqa: F401
+
+
+forward_moved_modules()
+# The command line reads its arguments before the toolbox is imported, which takes seconds.
+if os.environ.pop('MMSEG_PICIE_POSTPONED', None) is None:
+    register()

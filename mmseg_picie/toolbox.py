@@ -6,8 +6,11 @@ that a faulty toolbox would break.
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import metadata, util
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -15,6 +18,9 @@ from typing import Any
 
 # Import name -> the oldest version that has what this package calls.
 MINIMUM_VERSIONS = {'mmengine': '0.10.5', 'mmcv': '2.1.0', 'mmseg': '1.2.2'}
+# How lines begin that the toolbox prints: of optional packages when it is imported, and when it
+# loads weights.
+_NOTICES = ('Could not import OneDL', 'Loads checkpoint by ')
 
 
 def check_toolbox() -> None:
@@ -50,6 +56,18 @@ def check_toolbox() -> None:
                 f'mmseg_picie needs {name} >= {minimum}, and {found} {version} is installed: '
                 "upgrade it, or run `pip install 'mmseg_picie[toolbox]'` in a fresh environment."
             )
+
+
+@contextmanager
+def without_notices() -> Iterator[None]:
+    """Within, the toolbox keeps to itself what it prints and no user can act on."""
+    said = io.StringIO()
+    with warnings.catch_warnings(), redirect_stdout(said):
+        warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
+        yield
+    for line in said.getvalue().splitlines():
+        if not line.startswith(_NOTICES):
+            print(line)
 
 
 def find_providers() -> dict[str, dict[str, str]]:

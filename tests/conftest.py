@@ -9,11 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config
+import torch
+from mmengine.config import Config, ConfigDict
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmseg_picie.datasets.synthetic_scenes import draw_scene
+from mmseg_picie.datasets.scenes import draw_scene
+from mmseg_picie.models import PiCIE
+from mmseg_picie.views import GeometricDraw
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / 'data' / 'golden'
@@ -186,6 +191,118 @@ def small_run(tmp_path: Path) -> Callable[[Path], Config]:
         config.work_dir = str(tmp_path / 'work')
         # mmengine keeps one visualiser and one logger for each name.
         config.experiment_name = config.visualizer.name = f'{tmp_path.name}_{path.stem}'
+        return config
+
+    return make
+
+
+# A small PiCIE and inputs for it.
+K, D = 5, 12
+
+
+@pytest.fixture
+def make_picie() -> Callable[..., PiCIE]:
+    """Build a PiCIE of about 0.2 million weights; keyword arguments replace parts of its config."""
+
+    def make(head: dict | None = None, **kwargs) -> PiCIE:
+        torch.manual_seed(0)
+        config = dict(
+            type='PiCIE',
+            backbone=dict(type='ResNet', depth=18, base_channels=8, stem_channels=8),
+            neck=dict(type='SumFPN', in_channels=(8, 16, 32, 64), out_channels=D),
+            decode_head=dict(type='CentroidHead', num_clusters=K, in_channels=D, **(head or {})),
+            train_cfg=dict(),
+            test_cfg=dict(mode='whole'),
+        )
+        return MODELS.build(ConfigDict({**config, **kwargs}))
+
+    return make
+
+
+@pytest.fixture
+def efficientnet() -> dict:
+    """Options of `make_picie` for an EfficientNet-Lite0."""
+    pytest.importorskip('timm')
+    return dict(
+        backbone=dict(
+            type='TIMMBackbone',
+            model_name='tf_efficientnet_lite0',
+            features_only=True,
+            pretrained=False,
+        ),
+        neck=dict(type='SumFPN', in_channels=(16, 24, 40, 112, 320), out_channels=D),
+    )
+
+
+@pytest.fixture
+def fit() -> Callable[[PiCIE], PiCIE]:
+    """Give the heads of a model random centroids and counts, and the model a frozen encoder."""
+
+    def fit_heads(model: PiCIE) -> PiCIE:
+        generator = torch.Generator().manual_seed(1)
+        for head in model.heads().values():
+            counts = torch.randint(1, 100, head.cluster_counts.shape, generator=generator)
+            head.set_centroids(torch.randn(head.centroids.shape, generator=generator), counts)
+        model.freeze_encoder()
+        return model
+
+    return fit_heads
+
+
+@pytest.fixture
+def pair() -> tuple[list[torch.Tensor], list[SegDataSample]]:
+    """Two views of two images of 32 x 48 pixels, and their samples."""
+    generator = torch.Generator().manual_seed(2)
+    views = [torch.randn(2, 3, 32, 48, generator=generator) for _ in range(2)]
+    draws = [GeometricDraw(0.1, 0.2, 0.6, 0.7), GeometricDraw(0.3, 0.0, 0.5, 0.5, hflip=True)]
+    return views, [SegDataSample(metainfo=dict(geometry=draw)) for draw in draws]
+
+
+# A PiCIE run that takes seconds: few small scenes, a narrow network.
+TINY = """
+_base_ = {base!r}
+model = dict(
+    backbone=dict(base_channels=8, stem_channels=8),
+    neck=dict(in_channels=(8, 16, 32, 64), out_channels=16),
+    decode_head=dict(in_channels=16, num_clusters=9, predict_views=(0, 1)))
+train_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='PairedViews', base_size=(64, 96), view_size=(32, 48)),
+    dict(type='PackPairedViews')]
+test_pipeline = [
+    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadAnnotations'),
+    dict(type='RemapLabels'),
+    dict(type='ResizeCenterCrop', size=(32, 48)),
+    dict(type='PackSegInputs')]
+scenes = dict(scene_size=(64, 96))
+train_dataloader = dict(
+    batch_size=4, num_workers=0, persistent_workers=False,
+    dataset=dict(num_images=20, pipeline=train_pipeline, **scenes))
+val_dataloader = dict(
+    batch_size=3, num_workers=0, persistent_workers=False,
+    dataset=dict(num_images=7, pipeline=test_pipeline, **scenes))
+test_dataloader = val_dataloader
+default_hooks = dict(
+    acceleration=dict(frozen_dtype='float32'),  # the same on every processor
+    logger=dict(interval=1),
+    clustering=dict(batch_size=4, num_init_batches=3, num_iters=5))
+"""
+
+
+@pytest.fixture
+def tiny_config(tmp_path: Path) -> Callable[..., Config]:
+    """Make the config of a tiny run; its work folder is below `tmp_path`."""
+
+    def make(options: dict | None = None, name: str = 'tiny') -> Config:
+        path = tmp_path / f'{name}.py'
+        path.write_text(TINY.format(base=str(ROOT / 'configs' / 'picie_fpn_r18_scenes.py')))
+        config = Config.fromfile(path)
+        config.work_dir = str(tmp_path / name)
+        # mmengine keeps one logger and one visualiser for each name.
+        config.experiment_name = config.visualizer.name = f'{tmp_path.name}_{name}'
+        config.merge_from_dict(options or {})
+        config.dump(path)
         return config
 
     return make

@@ -20,7 +20,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 import mmseg_picie  # noqa: F401 - registers the classes
-from mmseg_picie.datasets.synthetic_scenes import draw_scene
+from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
 
 ROOT = Path(__file__).parents[1]
 PATHS = sorted((ROOT / 'configs' / 'finetune').glob('*.py'))

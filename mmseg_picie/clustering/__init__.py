@@ -11,7 +11,7 @@ from .kmeans import (
     minibatch_update,
     scale_counts,
 )
-from .lloyd import describe_backend, initial_fit, lloyd_fit
+from .lloyd import choose_points, initial_fit, lloyd_fit
 from .matching import (
     UNMATCHED,
     Scores,
@@ -23,7 +23,6 @@ from .matching import (
     match_many_to_one,
     to_class_confusion,
 )
-from .optional import import_faiss
 from .streaming import Clustering, Communicator, SingleProcess, StreamingKMeans
 
 __all__ = [
@@ -39,11 +38,10 @@ __all__ = [
     'assign',
     'centroid_scores',
     'check_finite',
+    'choose_points',
     'class_scores',
     'cluster_sums',
     'confusion_matrix',
-    'describe_backend',
-    'import_faiss',
     'initial_fit',
     'legacy_group_confusion',
     'lloyd_fit',

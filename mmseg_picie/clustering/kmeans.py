@@ -7,13 +7,9 @@ PiCIE section 3.1 (clustering); the update is Bottou & Bengio's mini-batch rule 
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.sparse import csc_array
 from torch import Tensor
-
-from .compiled import compile_kernel, sum_by_nearest
 
 # What is computed per point is computed in blocks of at most this many entries (8 MiB of float32),
 # so that beside the points themselves no memory grows with points times clusters or dimensions, and
@@ -74,7 +70,7 @@ def centroid_scores(features: Tensor, centroids: Tensor) -> Tensor:
         return F.conv2d(features, 2 * centroids[:, :, None, None], bias)
     pairs, rest = divmod(len(features), 2)
     if features.device.type == 'cpu' and pairs and not rest and features.is_contiguous():
-        # As an image of two rows, channels last: its convolution takes two thirds of the time.
+        # As a convolution over an image of two rows, which on a CPU takes two thirds of the time.
         image = features.view(1, 2, pairs, -1).permute(0, 3, 1, 2)
         scores = F.conv2d(image, 2 * centroids[:, :, None, None], bias)
         return scores[0].permute(1, 2, 0).flatten(0, 1)
@@ -113,45 +109,25 @@ def cluster_sums(features: Tensor, centroids: Tensor) -> ClusterSums:
     Raises:
         ValueError: If a feature is not finite.
     """
-    single = features.device.type == 'cpu' and features.dtype == torch.float32
-    kernel = compile_kernel(len(centroids)) if single else None
-    if kernel is None:
-        result = _sum_in_blocks(features, centroids)
-    else:
-        result = ClusterSums(*sum_by_nearest(kernel, features, centroids))
-    if not result.sq_distance.isfinite():
-        check_finite(features)
-    return result._replace(sq_distance=result.sq_distance.clamp_(min=0))
-
-
-def _sum_in_blocks(features: Tensor, centroids: Tensor) -> ClusterSums:
-    """What :func:`cluster_sums` does on a GPU, and where nothing can be compiled."""
     sums = torch.zeros_like(centroids)
     counts = torch.zeros(len(centroids), dtype=torch.int64, device=centroids.device)
     # Of all points together: |z - c|^2 = |z|^2 - score.
     sq_norm, score = sums.new_zeros(2, dtype=torch.float64)
     for part in features.split(_block_size(centroids)):
         best, labels = centroid_scores(part, centroids).max(1)
-        sums += _sum_by_label(part, labels, len(centroids))
+        sums += torch.zeros_like(sums).index_add_(0, labels, part)
         counts += torch.bincount(labels, minlength=len(centroids))
         sq_norm += torch.linalg.vecdot(part.flatten(), part.flatten())
         score += best.sum()
-    return ClusterSums(sums, counts, sq_norm - score)
+    sq_distance = sq_norm - score
+    if not sq_distance.isfinite():
+        check_finite(features)
+    return ClusterSums(sums, counts, sq_distance.clamp_(min=0))
 
 
 def _block_size(centroids: Tensor) -> int:
     """Points that are looked at together."""
     return max(2, _BLOCK_ENTRIES // max(centroids.shape) // 2 * 2)
-
-
-def _sum_by_label(points: Tensor, labels: Tensor, num_clusters: int) -> Tensor:
-    """(K, D) sums of the points of each label."""
-    if points.device.type == 'cpu':  # half the time of torch's own way
-        ends = np.arange(len(points) + 1)
-        ones = np.ones(len(points), dtype=np.float32)
-        one_hot = csc_array((ones, labels.numpy(), ends), shape=(num_clusters, len(points)))
-        return torch.from_numpy(one_hot @ points.numpy())
-    return points.new_zeros(num_clusters, points.shape[1]).index_add_(0, labels, points)
 
 
 def minibatch_update(state: KMeansState, batch: ClusterSums) -> KMeansState:

@@ -1,29 +1,23 @@
 """The first centroids of a pass: Lloyd's k-means over points in memory."""
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from .compiled import compile_kernel
 from .kmeans import assign, check_finite, cluster_sums
-from .optional import import_faiss, import_numba
-
-# Up to so many clusters this module's iterations are faster than those of faiss on a CPU; where
-# numba compiles them, for any number.
-MAX_TORCH_CLUSTERS = 64
 
 
 def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
-    """Fit centroids by Lloyd's algorithm from randomly chosen points.
+    """Fit centroids by Lloyd's algorithm, from the points that faiss would choose.
 
-    Points on a GPU stay there, and torch fits them. Points on a CPU are fitted by
-    :func:`lloyd_fit`, or by faiss if it can be imported, numba cannot, and there are more clusters
-    than ``MAX_TORCH_CLUSTERS``. Either begins with the points that faiss chooses, so the result is
-    the same (but for an empty cluster: faiss splits a large one); without faiss the choice is
-    another. Points that lie row by row are not copied.
+    The released code calls faiss; the result is the same (but for an empty cluster: faiss splits a
+    large one). On a CPU scikit-learn does it, which is faster; elsewhere :func:`lloyd_fit`.
 
     Args:
-        features (Tensor): (P, D) float32 points, all of which are used.
+        features (Tensor): (P, D) float32 points, all of which are used. scikit-learn centres them
+            in place and moves them back, which may change them by a rounding error.
         num_clusters (int): K, at least 1 and at most P.
         num_iters (int): Lloyd iterations, at least 1.
         seed (int): seed of the initial choice, in [0, 2^31).
@@ -41,26 +35,25 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
             'num_init_batches, max_init_points) or ask for fewer clusters.'
         )
     check_finite(features)
-    faiss = import_faiss()
-    on_cpu, many = features.device.type == 'cpu', num_clusters > MAX_TORCH_CLUSTERS
-    if faiss is None or not (on_cpu and many) or compile_kernel(num_clusters) is not None:
+    if features.device.type != 'cpu':
         return lloyd_fit(features, num_clusters, num_iters, seed)
-    kmeans = faiss.Kmeans(
-        features.shape[1],
-        num_clusters,
-        niter=num_iters,
-        seed=seed,
-        gpu=faiss.get_num_gpus() > 0,
-        # faiss would otherwise subsample to 256 points a cluster, and warn below 39.
-        max_points_per_centroid=len(features),
-        min_points_per_centroid=1,
+    # Here, as it takes a second to import.
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    start = features[choose_points(len(features), num_clusters, seed)]
+    kmeans = KMeans(
+        num_clusters, init=start.numpy(), n_init=1, max_iter=num_iters, tol=0, copy_x=False
     )
-    kmeans.train(features.contiguous().numpy())
-    return torch.from_numpy(kmeans.centroids)
+    with warnings.catch_warnings():
+        # There may be fewer different points than clusters.
+        warnings.simplefilter('ignore', ConvergenceWarning)
+        kmeans.fit(features.contiguous().numpy())
+    return torch.from_numpy(kmeans.cluster_centers_)
 
 
 def lloyd_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
-    """Lloyd's k-means in torch, from ``num_clusters`` distinct points chosen at random.
+    """Lloyd's k-means in torch, from the points of :func:`choose_points`.
 
     An empty cluster is moved to the point that is farthest from its centroid.
 
@@ -73,7 +66,7 @@ def lloyd_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) ->
     Returns:
         Tensor: (K, D) float32 centroids.
     """
-    chosen = _choose_points(len(features), num_clusters, seed)
+    chosen = choose_points(len(features), num_clusters, seed)
     centroids = features[chosen.to(features.device)].clone()
     for _ in range(num_iters):
         sums, counts, _ = cluster_sums(features, centroids)
@@ -86,23 +79,25 @@ def lloyd_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) ->
     return centroids
 
 
-def _choose_points(num_points: int, number: int, seed: int) -> Tensor:
-    """Indices of distinct points, those that faiss begins with if it is there."""
-    faiss = import_faiss()
-    if faiss is None:
-        generator = torch.Generator().manual_seed(seed)
-        return torch.randperm(num_points, generator=generator)[:number]
-    order = np.empty(num_points, dtype=np.int32)
-    faiss.rand_perm(faiss.swig_ptr(order), num_points, seed + 1)
-    return torch.from_numpy(order[:number].astype(np.int64))
+def choose_points(num_points: int, number: int, seed: int) -> Tensor:
+    """Choose distinct points at random: those that ``faiss.Kmeans`` begins with.
 
+    faiss permutes all points by swaps, drawn by a Mersenne Twister of the next seed. The first
+    ``number`` swaps decide which points come first.
 
-def describe_backend() -> str:
-    """Say in a few words what k-means runs on."""
-    libraries = {'numba': import_numba(), 'faiss': import_faiss()}
-    found = [f'{name} {module.__version__}' for name, module in libraries.items() if module]
-    missing = [name for name, module in libraries.items() if not module]
-    text = 'torch' if not found else f'{" and ".join(found)} on a CPU, torch on a GPU'
-    if missing:
-        text += f" ({' and '.join(missing)}: not there, pip install 'mmseg_picie[cpu]')"
-    return text
+    Args:
+        num_points (int): P.
+        number (int): how many are chosen, at most P.
+        seed (int): of the choice, in [0, 2^31).
+
+    Returns:
+        Tensor: (number,) int64 indices below P.
+    """
+    draws = np.random.RandomState(seed + 1).randint(0, 1 << 32, size=number, dtype=np.uint32)
+    moved: dict[int, int] = {}  # place -> the point that was swapped to it
+    chosen = []
+    for place, draw in enumerate(draws.tolist()):
+        other = place + draw % (num_points - place)
+        chosen.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    return torch.tensor(chosen)

@@ -9,7 +9,7 @@ from .image_folder import ImageFolderDataset
 from .imagenet_s50 import ImageNetS50Dataset
 from .potsdam3 import Potsdam3Dataset
 from .sampler import EpochKeySampler, SampleKey
-from .synthetic_scenes import SyntheticScenesDataset
+from .scenes.synthetic_scenes import SyntheticScenesDataset
 from .transforms import (
     LoadRGAnnotations,
     PackPairedViews,

@@ -6,14 +6,12 @@ from typing import Any
 
 import mmengine
 import numpy as np
-import torch
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
-from ..threads import get_threads
 from .image_files import (
     IMAGE_SUFFIXES,
     check_images,
@@ -259,29 +257,10 @@ class KeyedSegDataset(BaseSegDataset):
         return data
 
     @property
-    def loads_on_threads(self) -> bool:
-        """Whether the items of a batch are made on several threads where there are some."""
-        return all(type(transform) in _INDEPENDENT for transform in self.pipeline.transforms)
+    def has_independent_items(self) -> bool:
+        """Whether an item is a function of its key, so that several can be made side by side.
 
-    def __getitems__(self, keys: Sequence[int | SampleKey]) -> list:
-        """Load and transform a batch, as a data loader asks for it.
-
-        Without workers the items are made on as many threads as torch uses. Where the pipeline has
-        a transform that is neither of this package nor a loader or packer of mmseg, they are made
-        one by one: it might draw from a generator that all items share.
-
-        Args:
-            keys (Sequence[int or SampleKey]): as of :meth:`__getitem__`.
-
-        Returns:
-            list: the items in this order.
-
-        Raises:
-            FileNotFoundError: As :meth:`__getitem__`, for the first item that fails.
-            ValueError: Likewise.
+        That is known of a pipeline of this package's transforms and of mmseg's loaders and packers.
+        Another transform might draw from a generator that all items share.
         """
-        if not self._fully_initialized:
-            self.full_init()
-        if torch.get_num_threads() == 1 or not self.loads_on_threads:  # a worker has one
-            return [self[key] for key in keys]
-        return list(get_threads().map(self.__getitem__, keys))
+        return all(type(transform) in _INDEPENDENT for transform in self.pipeline.transforms)

@@ -1,15 +1,24 @@
-"""When to cluster, what to store, what to draw; mixed precision on a CPU."""
+"""Hooks, the clustering pass, optimiser wrappers, and what ranks tell each other."""
 
-from .centroid_hook import KMeansCentroidHook
-from .class_map_hook import ClusterToClassHook
-from .cpu_amp import CPUAmpOptimWrapper
-from .visualization_hook import MatchedVisualizationHook
-from .visualizer import SegmentVisualizer
+from typing import Any
+
+from ..moved import get_moved
+from .hooks import (
+    ClusterToClassHook,
+    ConsoleHook,
+    KMeansCentroidHook,
+    MatchedVisualizationHook,
+)
+from .optimizers import CPUAmpOptimWrapper
 
 __all__ = [
     'CPUAmpOptimWrapper',
     'ClusterToClassHook',
+    'ConsoleHook',
     'KMeansCentroidHook',
     'MatchedVisualizationHook',
-    'SegmentVisualizer',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return get_moved(__name__, name)

@@ -1,14 +1,12 @@
 """One pass over the images that clusters the features of every view."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 import torch
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner
-from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -17,6 +15,7 @@ from ..datasets import EpochKeySampler
 from ..models import CentroidHead, PiCIE
 from .clustering_parts import Part, plan_parts
 from .distributed import ProcessGroup
+from .progress import track
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def build_clustering_loader(
             sampler=dict(type='EpochKeySampler', round_up=False, num_samples=num_images),
             batch_size=min(share, forward_batch_size or share),
             num_workers=train_loader.num_workers,
-            persistent_workers=train_loader.persistent_workers,
+            persistent_workers=train_loader.persistent_workers and train_loader.num_workers > 0,
             pin_memory=train_loader.pin_memory,
         ),
         seed=runner.seed,
@@ -91,18 +90,22 @@ def build_clustering_loader(
 
 @torch.no_grad()
 def cluster_views(
-    model: PiCIE, dataloader: DataLoader, settings: PassSettings
+    model: PiCIE,
+    dataloader: DataLoader,
+    settings: PassSettings,
+    description: str = 'Clustering features',
 ) -> dict[str, list[Clustering]]:
     """Cluster the features of every view, for every head of the model that needs centroids.
 
-    The model is left in the mode in which it was used, and with ``norm_eval`` its labeler is what
-    the features are from.
+    The model is left in the mode in which it was used, and with ``norm_eval`` its frozen encoder is
+    what the features are from.
 
     Args:
         model (PiCIE): not wrapped. Its parameters stay as they are.
         dataloader (DataLoader): paired views. All ranks must iterate over one stream of images, of
             which rank r holds every W-th.
         settings (PassSettings): how to cluster.
+        description (str): of the progress bar.
 
     Returns:
         dict[str, list[Clustering]]: for each head, by the prefix of its losses, one per view. The
@@ -113,7 +116,7 @@ def cluster_views(
         RuntimeError: On the other ranks, if that is so on one.
     """
     model.train(not settings.norm_eval)
-    encoder = model.refresh_labeler() if settings.norm_eval else None
+    encoder = model.freeze_encoder() if settings.norm_eval else model.encoder
     plan, num_init = _plan(dataloader, settings)
     heads = {name: head for name, head in model.heads().items() if isinstance(head, CentroidHead)}
     streams = {
@@ -121,7 +124,8 @@ def cluster_views(
         for name, head in heads.items()
     }
     # A rank with an image less than others may have a forward pass less.
-    for batch, parts in zip_longest(_with_progress(dataloader, settings.epoch), plan):
+    batches = track(dataloader, description, len(dataloader))
+    for batch, parts in zip_longest(batches, plan):
         views, samples = ([], []) if batch is None else _forward(model, encoder, batch)
         for name, head in heads.items():
             for view, stream in enumerate(streams[name]):
@@ -173,26 +177,17 @@ def _stream(
         settings.num_init_batches,
         settings.num_iters,
         settings.batches_per_update,
-        seed=int(sequence.generate_state(1)[0] >> 1),  # faiss takes 31 bits
+        seed=int(sequence.generate_state(1)[0] >> 1),  # 31 bits
         communicator=ProcessGroup(),
         num_init_images=num_init,
     )
 
 
-def _with_progress(dataloader: DataLoader, epoch: int) -> Iterator[dict]:
-    """The batches, with a progress bar on the main process."""
-    description = f'Clustering before epoch {epoch + 1}'
-    batches: Iterable[dict] = dataloader
-    return iter(track(batches, description, total=len(dataloader), disable=not is_main_process()))
-
-
-def _forward(
-    model: PiCIE, encoder: nn.Module | None, batch: dict
-) -> tuple[list[list[Tensor]], list]:
+def _forward(model: PiCIE, encoder: nn.Module, batch: dict) -> tuple[list[list[Tensor]], list]:
     """The decoder's maps of each view, and the samples."""
     data = model.data_preprocessor(batch, False)
     samples = data['data_samples']
-    return model.extract_frozen_views(data['inputs'], samples, encoder), samples
+    return list(model.extract_views(data['inputs'], samples, encoder)), samples
 
 
 def _to_points(

@@ -124,26 +124,23 @@ class CentroidHead(ViewHead):
         return F.conv2d(self.embed(inputs), centroids, self.logit_bias[views].flatten())
 
     def loss_by_views(
-        self, views: Sequence[Maps], frozen_views: Sequence[Maps] | None = None
+        self, views: Sequence[Maps], labels: Sequence[Tensor] = ()
     ) -> dict[str, Tensor]:
-        """Losses of a batch of pixel-aligned views.
+        """Losses of a batch of pixel-aligned views (equations 5 and 6).
 
         Args:
             views (Sequence[Sequence[Tensor]]): the decoder's maps of each view.
-            frozen_views (Sequence[Sequence[Tensor]], optional): the same of the epoch-start
-                encoder, which the pseudo-labels come from; required.
+            labels (Sequence[Tensor]): of :meth:`make_labels`.
 
         Returns:
             dict[str, Tensor]: ``loss_within`` and ``loss_cross``, weighted.
         """
-        assert frozen_views is not None
-        labels = self.make_labels(frozen_views)
         shares = [self.loss_of_view(views[i], i, labels) for i in range(self.num_views)]
         return {name: torch.stack([share[name] for share in shares]).sum() for name in shares[0]}
 
     @torch.no_grad()
     def make_labels(self, frozen_views: Sequence[Maps]) -> list[Tensor]:
-        """Pseudo-labels of all views, for :meth:`loss_of_view`."""
+        """Pseudo-labels of all views: V maps (N, H, W), int64 (equation 2)."""
         with self._full_precision():
             return [self.label(self.embed(frozen_views[i]), i) for i in range(self.num_views)]
 

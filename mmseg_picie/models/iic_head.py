@@ -53,7 +53,7 @@ class IICHead(ViewHead):
         return self.cls_seg(self._transform_inputs(inputs))
 
     def loss_by_views(
-        self, views: Sequence[Maps], frozen_views: Sequence[Maps] | None = None
+        self, views: Sequence[Maps], labels: Sequence[Tensor] = ()
     ) -> dict[str, Tensor]:
         """Negative mutual information of the first two views: ``loss_iic``."""
         with torch.autocast(views[0][0].device.type, enabled=False):

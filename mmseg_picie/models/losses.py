@@ -1,43 +1,10 @@
 """Losses between views, as pure functions."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
-
-
-def unit_length(features: Tensor) -> Tensor:
-    """Scale features to unit length, as ``torch.nn.functional.normalize`` with a faster gradient.
-
-    Args:
-        features (Tensor): (N, D, ...) float.
-
-    Returns:
-        Tensor: the same shape, of length 1 along D; zeros stay zeros.
-    """
-    return _UnitLength.apply(features)
-
-
-class _UnitLength(torch.autograd.Function):
-    r"""With :math:`z = f / |f|`, the gradient is :math:`(g - (g \cdot z) z) / |f|`."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-        scale = length.clamp_(min=1e-12).reciprocal_()
-        unit = features * scale
-        ctx.save_for_backward(unit, scale)
-        return unit
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        unit, scale = ctx.saved_tensors
-        along = (gradient * unit).sum(1, keepdim=True)
-        return torch.addcmul(gradient, unit, along, value=-1).mul_(scale)
 
 
 def frequency_weights(counts: Tensor) -> Tensor:

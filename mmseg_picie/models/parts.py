@@ -1,6 +1,7 @@
 """Parts of a model: by the names that a config gives, and whether weights fit them."""
 
 import os.path as osp
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,33 @@ def freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
             'leave a part out, or score untrained features by tools/baselines.py.'
         )
     return frozen
+
+
+#: Options that PiCIE had in version 0.1 -> what does the same now.
+_MOVED_OPTIONS = {
+    'frozen_dtype': 'default_hooks.acceleration.frozen_dtype',
+    'activation_budget': "mmengine's top-level key activation_checkpointing",
+    'activation_checkpointing': "mmengine's top-level key activation_checkpointing",
+}
+
+
+def take_moved_options(options: dict[str, Any]) -> str | None:
+    """Take out of PiCIE's options those of version 0.1 that moved, and say where to.
+
+    Args:
+        options (dict): keyword arguments of PiCIE, changed in place.
+
+    Returns:
+        str | None: the old ``frozen_dtype``, which is still followed.
+    """
+    found = {name: options.pop(name) for name in _MOVED_OPTIONS if name in options}
+    for name in found:
+        warnings.warn(
+            f'model.{name} has moved to {_MOVED_OPTIONS[name]}; set that instead.',
+            FutureWarning,
+            stacklevel=3,
+        )
+    return found.get('frozen_dtype')
 
 
 def check_encoder(model: nn.Module, weights: Mapping[str, Tensor], prefix: str = '') -> None:

@@ -12,9 +12,6 @@ from torch import Tensor
 class PairedViewDataPreProcessor(SegDataPreProcessor):
     """``SegDataPreProcessor`` that also takes the lists of views of :class:`PackPairedViews`.
 
-    Batches are laid out channels last, in which convolutions on a CPU are faster and
-    on a GPU not slower; values and shapes are the same as without.
-
     Args:
         mean (Sequence[float]): mean of R, G, B in [0, 255]; the ImageNet mean by default.
         std (Sequence[float]): standard deviation of R, G, B; ImageNet's by default.
@@ -58,9 +55,7 @@ class PairedViewDataPreProcessor(SegDataPreProcessor):
             dict: ``inputs``: (N, 3, H, W) float32, or V of them; ``data_samples``.
         """
         if isinstance(data['inputs'][0], Tensor):
-            data = super().forward(data, training)
-            data['inputs'] = data['inputs'].contiguous(memory_format=torch.channels_last)
-            return data
+            return super().forward(data, training)
         data = self.cast_data(data)
         data['inputs'] = [self._normalise(torch.stack(view)) for view in data['inputs']]
         return data
@@ -68,6 +63,4 @@ class PairedViewDataPreProcessor(SegDataPreProcessor):
     def _normalise(self, images: Tensor) -> Tensor:
         if self.bgr_to_rgb:
             images = images.flip(1)
-        images = images.to(torch.float32, memory_format=torch.channels_last)
-        # In place: the copy in floating point is this method's own.
-        return images.sub_(self.mean).div_(self.std)
+        return (images.float() - self.mean) / self.std

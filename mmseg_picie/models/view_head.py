@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from ..clustering import UNMATCHED
-from .losses import unit_length
 
 Maps = Sequence[Tensor]
 
@@ -96,17 +96,16 @@ class ViewHead(BaseDecodeHead):
                 f'shape {tuple(features.shape)}; set in_channels to the channels (the second '
                 'number), which are neck.out_channels, or without a neck those of the backbone.'
             )
-        return unit_length(features.float())
+        return F.normalize(features.float(), dim=1)
 
     def loss_by_views(
-        self, views: Sequence[Maps], frozen_views: Sequence[Maps] | None = None
+        self, views: Sequence[Maps], labels: Sequence[Tensor] = ()
     ) -> dict[str, Tensor]:
         """Losses of a batch of pixel-aligned views.
 
         Args:
             views (Sequence[Sequence[Tensor]]): the decoder's maps of each view, at least V.
-            frozen_views (Sequence[Sequence[Tensor]], optional): the same of the epoch-start
-                encoder, for heads that need centroids.
+            labels (Sequence[Tensor]): of :meth:`make_labels`.
 
         Returns:
             dict[str, Tensor]: scalars by name.
@@ -114,15 +113,16 @@ class ViewHead(BaseDecodeHead):
         raise NotImplementedError
 
     def make_labels(self, frozen_views: Sequence[Maps]) -> list[Tensor]:
-        """Pseudo-labels of all views, for :meth:`loss_of_view`.
+        """Pseudo-labels of all views; none for a head that learns without them.
 
         Args:
-            frozen_views (Sequence[Sequence[Tensor]]): as of :meth:`loss_by_views`.
+            frozen_views (Sequence[Sequence[Tensor]]): maps of the epoch-start encoder, as of
+                :meth:`loss_by_views`.
 
         Returns:
             list[Tensor]: V maps (N, H, W), int64.
         """
-        raise NotImplementedError
+        return []
 
     def loss_of_view(self, maps: Maps, view: int, labels: Sequence[Tensor]) -> dict[str, Tensor]:
         """The share of one view in the losses, if they are separable.

@@ -1,6 +1,4 @@
-"""Properties of the initial fit, with faiss and without."""
-
-import sys
+"""Properties of the initial fit."""
 
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ import torch.nn.functional as F
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
-from mmseg_picie.clustering import describe_backend, import_faiss, initial_fit, lloyd, lloyd_fit
+from mmseg_picie.clustering import choose_points, initial_fit, lloyd_fit
 
 
 def randn(*shape, seed=0):
@@ -28,19 +26,6 @@ def inertia(points, centroids):
     return cdist(points, centroids, 'sqeuclidean').min(1).sum()
 
 
-@pytest.fixture
-def no_faiss(monkeypatch):
-    monkeypatch.setattr(lloyd, 'import_faiss', lambda: None)
-
-
-@pytest.fixture
-def fresh_import():
-    """What the import of faiss gave is forgotten before and after the test."""
-    import_faiss.cache_clear()
-    yield
-    import_faiss.cache_clear()
-
-
 def test_lloyd_fit_is_as_good_as_scikit_learns():
     """The best of ten random starts each, within 1 % of inertia."""
     points = blobs()
@@ -52,7 +37,6 @@ def test_lloyd_fit_is_as_good_as_scikit_learns():
     assert ours <= 1.01 * theirs
 
 
-@pytest.mark.usefixtures('either_way')
 def test_lloyd_iterations_equal_scikit_learns_from_the_same_points():
     points = F.normalize(randn(400, 8), dim=1)
     # No iteration at all gives the points that it starts from.
@@ -84,7 +68,21 @@ def test_lloyd_fit_of_fewer_distinct_points_than_clusters_is_finite():
     assert inertia(points, centroids) == pytest.approx(0, abs=1e-9)
 
 
-def test_initial_fit_depends_on_the_seed_alone(no_faiss):
+def test_torch_and_scikit_learn_fit_the_same_centroids():
+    """On a GPU it is torch that fits."""
+    points = F.normalize(randn(2001, 16), dim=1)
+    expected = lloyd_fit(points, 9, 12, seed=5)
+    torch.testing.assert_close(initial_fit(points, 9, 12, seed=5), expected, rtol=0, atol=1e-5)
+
+
+def test_points_stay_as_they_are_but_for_rounding():
+    points = F.normalize(randn(500, 16), dim=1) + 3
+    before = points.clone()
+    initial_fit(points, 9, 12, seed=5)
+    torch.testing.assert_close(points, before, rtol=0, atol=1e-6)
+
+
+def test_initial_fit_depends_on_the_seed_alone():
     points = randn(200, 4)
     torch.manual_seed(1)
     first = initial_fit(points, 5, 2, seed=7)
@@ -93,44 +91,25 @@ def test_initial_fit_depends_on_the_seed_alone(no_faiss):
     assert not torch.equal(initial_fit(points, 5, 2, seed=8), first)
 
 
-def test_initial_fit_without_faiss_is_lloyds_in_torch(no_faiss):
-    points = blobs()
-    assert torch.equal(initial_fit(points, 5, 20, seed=4), lloyd_fit(points, 5, 20, seed=4))
-    assert 'faiss: not there' in describe_backend()
+@pytest.mark.parametrize(('num', 'clusters'), [(60, 5), (3000, 5), (2001, 90)])
+def test_the_fit_is_that_of_faiss(num, clusters):
+    """Also below and above the numbers of points at which faiss warns or takes a sample."""
+    faiss = pytest.importorskip('faiss')
+    points = F.normalize(randn(num, 16), dim=1)
+    limits = dict(max_points_per_centroid=num, min_points_per_centroid=1)
+    kmeans = faiss.Kmeans(16, clusters, niter=8, seed=5, **limits)
+    kmeans.train(points.numpy())
+    ours = initial_fit(points, clusters, 8, seed=5)
+    np.testing.assert_allclose(ours, kmeans.centroids, rtol=0, atol=1e-5)
 
 
-def test_torch_and_faiss_fit_the_same_centroids(monkeypatch):
-    """Up to a number of clusters torch takes the place of faiss, from the same first points."""
-    pytest.importorskip('faiss')
-    points = F.normalize(randn(2001, 16), dim=1)
-    ours = initial_fit(points, 9, 12, seed=5)
-    monkeypatch.setattr(lloyd, 'MAX_TORCH_CLUSTERS', 8)
-    monkeypatch.setattr(lloyd, 'compile_kernel', lambda num_clusters: None)
-    monkeypatch.setattr(lloyd, 'lloyd_fit', None)  # so this is faiss
-    torch.testing.assert_close(ours, initial_fit(points, 9, 12, seed=5), rtol=0, atol=1e-5)
-
-
-def test_what_numba_compiles_takes_the_place_of_faiss_for_any_number_of_clusters(monkeypatch):
-    pytest.importorskip('faiss')
-    pytest.importorskip('numba')
-    monkeypatch.setattr(lloyd, 'MAX_TORCH_CLUSTERS', 8)
-    monkeypatch.setattr('faiss.Kmeans', None)
-    points = F.normalize(randn(2001, 16), dim=1)
-    assert torch.equal(initial_fit(points, 9, 3, seed=5), lloyd_fit(points, 9, 3, seed=5))
-
-
-def test_initial_fit_with_faiss_takes_any_number_of_points(monkeypatch, capfd):
-    """As good as scikit-learn's from several starts, also below and above faiss's own limits."""
-    pytest.importorskip('faiss')
-    monkeypatch.setattr(lloyd, 'MAX_TORCH_CLUSTERS', 0)
-    monkeypatch.setattr(lloyd, 'compile_kernel', lambda num_clusters: None)
-    for num in (60, 3000):  # faiss warns below 39 points a cluster, and subsamples above 256
-        points = blobs(num)
-        ours = min(inertia(points, initial_fit(points, 5, 30, seed)) for seed in range(5))
-        theirs = KMeans(5, init='random', n_init=10, random_state=0).fit(points).inertia_
-        assert ours <= 1.01 * theirs
-    assert 'faiss' in describe_backend()
-    assert capfd.readouterr().err == ''
+@pytest.mark.parametrize('seed', [0, 1, 1234567, 2**31 - 2])
+@pytest.mark.parametrize(('points', 'number'), [(1, 1), (7, 7), (1000, 20), (100_000, 500)])
+def test_the_points_are_those_that_faiss_begins_with(points, number, seed):
+    faiss = pytest.importorskip('faiss')
+    order = np.empty(points, dtype=np.int32)
+    faiss.rand_perm(faiss.swig_ptr(order), points, seed + 1)
+    assert choose_points(points, number, seed).tolist() == order[:number].tolist()
 
 
 def test_initial_fit_takes_points_that_are_not_contiguous():
@@ -141,34 +120,9 @@ def test_initial_fit_takes_points_that_are_not_contiguous():
     )
 
 
-@pytest.mark.parametrize('with_faiss', [True, False])
-def test_as_many_clusters_as_points_is_the_limit(monkeypatch, with_faiss):
-    if with_faiss:
-        pytest.importorskip('faiss')
-    else:
-        monkeypatch.setattr(lloyd, 'import_faiss', lambda: None)
+def test_as_many_clusters_as_points_is_the_limit():
     points = randn(6, 2)
     found = initial_fit(points, 6, 3, seed=0)
     assert sorted(found.tolist()) == sorted(points.tolist())
     with pytest.raises(ValueError, match='num_clusters must not exceed .* 7 clusters for 6 pixels'):
         initial_fit(points, 7, 3, seed=0)
-
-
-# faiss itself
-
-
-def test_a_missing_faiss_is_no_error(monkeypatch, fresh_import):
-    monkeypatch.setitem(sys.modules, 'faiss', None)  # Python's mark of what cannot be imported
-    assert import_faiss() is None
-    assert 'mmseg_picie[cpu]' in describe_backend()
-
-
-def test_a_broken_faiss_is_left_out_with_a_warning(monkeypatch, tmp_path, fresh_import):
-    (tmp_path / 'faiss.py').write_text("raise RuntimeError('no AVX here')\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, 'faiss', raising=False)
-    points = blobs(100)
-    with pytest.warns(UserWarning, match='cannot be used: no AVX here'):
-        found = initial_fit(points, 5, 10, seed=4)
-    assert torch.equal(found, lloyd_fit(points, 5, 10, seed=4))
-    assert 'faiss: not there' in describe_backend()

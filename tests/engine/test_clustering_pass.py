@@ -4,10 +4,10 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
+from mmseg_picie.apis.fresh_centroids import without_augmentation
 from mmseg_picie.clustering import streaming
 from mmseg_picie.engine import KMeansCentroidHook
 from mmseg_picie.engine.clustering_pass import build_clustering_loader, cluster_views
-from mmseg_picie.engine.fresh_centroids import without_augmentation
 
 PIXELS = 8 * 12  # of a feature map
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_picie.datasets.synthetic_scenes import draw_scene
+from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
 
 KILLER = """
 import os, signal
@@ -125,10 +125,7 @@ def test_predictions_carry_class_names_and_testing_prints_all_scores(
     run_tool('train.py', config_path, '--cfg-options', 'train_cfg.max_epochs=1')
     checkpoint = next(tmp_path.rglob('epoch_1.pth'))
     result = run_tool('test.py', config_path, checkpoint, '--out', tmp_path / 'out')
-    line = next(
-        line for line in result.stdout.splitlines() if 'Epoch(test)' in line and 'mIoU' in line
-    )
-    found = dict(re.findall(r'([\w/]+): ([\d.]+|nan)', line))
+    found = dict(re.findall(r'^([\w/]+): ([\d.]+|nan)$', result.stdout, re.M))
     assert {'aAcc', 'mIoU', 'mAcc', 'stored/mIoU', 'things/mIoU', 'view1/mIoU'} <= found.keys()
     assert found['stored/mIoU'] == found['mIoU']
     assert len(list((tmp_path / 'out').glob('*.png'))) == 7

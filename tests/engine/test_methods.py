@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmseg_picie.engine.fresh_centroids import fit_fresh_centroids, without_augmentation
+from mmseg_picie.apis.fresh_centroids import fit_fresh_centroids, without_augmentation
 
 HEADS = {
     'mdc': dict(type='DeepClusterHead', num_clusters=9, in_channels=16),

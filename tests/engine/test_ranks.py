@@ -31,7 +31,7 @@ class StateHook(Hook):
     def after_train(self, runner):
         model = unwrap(runner.model)
         tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-        tensors |= {f'labeler.{k}': v for k, v in model._labeler[0].state_dict().items()}
+        tensors |= {f'labeler.{k}': v for k, v in model._frozen_encoder[0].state_dict().items()}
         torch.save(tensors, os.path.join(runner.work_dir, f'rank_{get_rank()}.pth'))
 
 @HOOKS.register_module()
@@ -43,7 +43,7 @@ class FaultHook(Hook):
         extract = model.extract_views
         def faulty(*args, **kwargs):
             calls.append(args)
-            views = extract(*args, **kwargs)
+            views = list(extract(*args, **kwargs))
             if len(calls) == self.call:
                 with open(os.path.join(runner.work_dir, 'fault'), 'w') as file:
                     file.write(str(time.time()))

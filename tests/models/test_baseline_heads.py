@@ -82,7 +82,7 @@ def fitted_mdc(**options):
 def test_mdc_is_cross_entropy_of_a_linear_classifier_with_the_nearest_centroids(class_weight):
     head = fitted_mdc(class_weight=class_weight)
     live, frozen = maps(2, D, 4, 6, seed=4), maps(2, D, 4, 6, seed=5)
-    (loss,) = head.loss_by_views([[live]], [[frozen]]).values()
+    (loss,) = head.loss_by_views([[live]], head.make_labels([[frozen]])).values()
     points = F.normalize(frozen, dim=1).permute(0, 2, 3, 1).reshape(-1, D)
     labels = torch.cdist(points, head.centroids[0]).argmin(1)
     features = F.normalize(live, dim=1).permute(0, 2, 3, 1).reshape(-1, D)

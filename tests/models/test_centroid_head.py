@@ -192,7 +192,7 @@ def test_losses_equal_those_computed_by_hand(class_weight, num_views):
         num_views=num_views, class_weight=class_weight, within_weight=0.3, cross_weight=0.9
     )
     live, frozen = ([maps(10 * kind + v) for v in range(num_views)] for kind in (1, 2))
-    losses = head.loss_by_views([[m] for m in live], [[m] for m in frozen])
+    losses = head.loss_by_views([[m] for m in live], head.make_labels([[m] for m in frozen]))
     ones = np.ones(K)
     within, cross = [], []
     for b in range(num_views):
@@ -213,7 +213,9 @@ def test_losses_equal_those_computed_by_hand(class_weight, num_views):
 def test_gradients_reach_the_live_maps_alone():
     head = make_head()
     live, frozen = ([maps(v).requires_grad_() for v in range(2)] for _ in range(2))
-    sum(head.loss_by_views([[m] for m in live], [[m] for m in frozen]).values()).backward()
+    sum(
+        head.loss_by_views([[m] for m in live], head.make_labels([[m] for m in frozen])).values()
+    ).backward()
     assert all(m.grad.abs().sum() > 0 for m in live)
     assert all(m.grad is None for m in frozen)
     assert not head.centroids.requires_grad
@@ -222,9 +224,10 @@ def test_gradients_reach_the_live_maps_alone():
 def test_mixed_precision_changes_neither_labels_nor_losses():
     """The encoder may work in half precision; from its maps on everything is float32."""
     head, views = make_head(), [[maps(v).bfloat16()] for v in (1, 2)]
-    plain = head.loss_by_views([[m[0].float()] for m in views], [[m[0].float()] for m in views])
+    floats = [[m[0].float()] for m in views]
+    plain = head.loss_by_views(floats, head.make_labels(floats))
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        mixed = head.loss_by_views(views, views)
+        mixed = head.loss_by_views(views, head.make_labels(views))
     for name, value in plain.items():
         assert mixed[name].dtype == torch.float32
         torch.testing.assert_close(mixed[name], value, rtol=1e-6, atol=0)

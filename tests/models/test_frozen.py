@@ -96,7 +96,7 @@ def test_single_level_features_need_no_decoder(make_picie, fit, pair):
     sum(model.loss(*pair).values()).backward()
     gradient = model.backbone.timm_model.model.patch_embed.proj.weight.grad
     assert gradient.abs().sum() > 0
-    first, second = model.extract_views(*pair)
+    first, second = model.extract_views(*pair, model.encoder)
     assert first[0].shape == second[0].shape == (2, 12, 4, 6)
     (sample,) = model.eval().predict(images(1, 3, 40, 64))
     assert sample.pred_sem_seg.data.shape == (1, 40, 64)

@@ -72,7 +72,7 @@ def test_labeler_is_no_part_of_the_model(make_picie, fit):
 
 def test_labeler_stays_as_it_was_when_the_model_trains(make_picie, fit, pair):
     model = fit(make_picie()).train()
-    labeler = model._labeler[0]
+    labeler = model._frozen_encoder[0]
     before = labeler(pair[0][0])[0]
     weights = {name: value.clone() for name, value in labeler.state_dict().items()}
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -86,9 +86,8 @@ def test_labeler_stays_as_it_was_when_the_model_trains(make_picie, fit, pair):
         assert torch.equal(value, weights[name]), name
     assert torch.equal(labeler(pair[0][0])[0], before)
     # Until it is told to follow.
-    model.refresh_labeler()
-    labeler = model._labeler[0]
-    expected = model._encoder().eval()(pair[0][0])[0]
+    labeler = model.freeze_encoder()
+    expected = model.encoder.eval()(pair[0][0])[0]
     assert not torch.allclose(expected, before, rtol=1e-3)
     torch.testing.assert_close(labeler(pair[0][0])[0], expected, rtol=1e-3, atol=1e-4)
     assert not labeler.training
@@ -103,11 +102,12 @@ def test_labels_come_from_the_labeler_in_eval_mode(make_picie, fit, pair):
             buffer.copy_(images(*buffer.shape))
     fit(model)
     with torch.no_grad():
-        live = model.extract_views(*pair)
+        live = list(model.extract_views(*pair, model.encoder))
         model.eval()
-        frozen = model.extract_views(*pair)
-        expected = model.decode_head.loss_by_views(live, frozen)
-        other = model.decode_head.loss_by_views(live, live)
+        frozen = list(model.extract_views(*pair, model.encoder))
+        head = model.decode_head
+        expected = head.loss_by_views(live, head.make_labels(frozen))
+        other = head.loss_by_views(live, head.make_labels(live))
         found = model.train().loss(*pair)
     for name, value in expected.items():
         torch.testing.assert_close(found[f'decode.{name}'], value, rtol=1e-5, atol=0)

@@ -79,13 +79,6 @@ def test_each_view_is_its_own():
     assert len(data['data_samples']) == 2
 
 
-@pytest.mark.parametrize('pack', [as_views, as_images])
-def test_batches_are_laid_out_channels_last(pack):
-    found = run(PairedViewDataPreProcessor(), pack(images()))
-    assert found.is_contiguous(memory_format=torch.channels_last)
-    assert found.dtype == torch.float32
-
-
 def test_evaluated_images_are_padded_to_a_multiple():
     data = PairedViewDataPreProcessor(size_divisor=8)(as_images(images()), False)
     assert data['inputs'].shape == (2, 3, 8, 16)

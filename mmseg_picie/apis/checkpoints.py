@@ -1,0 +1,53 @@
+"""Write checkpoints again with what was found about them."""
+
+import math
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from ..engine.checkpoint_files import save_whole
+from ..engine.distributed import unwrap_model
+from ..engine.facts import log_file
+from ..engine.hooks.cluster_to_class_hook import describe_clusters
+from .runs import Done, build_runner, leave_process_group
+
+
+def store_map(cfg: Config, checkpoint: str, out: str, verbose: bool = True) -> Done | None:
+    """Name a model's clusters by the validation images, and write the model with the names.
+
+    Args:
+        cfg (Config): with a validation.
+        checkpoint (str): file of the model.
+        out (str): file to write.
+        verbose (bool): as of :func:`.runs.build_runner`.
+
+    Returns:
+        Done: the scores; None if no pixel of the images is labelled, and nothing is written.
+    """
+    cfg.load_from, cfg.resume = checkpoint, False
+    runner = build_runner(cfg, verbose)
+    metrics = runner.val()
+    if math.isnan(metrics.get('mIoU', 0.0)):
+        return None
+    if is_main_process():
+        save_for_prediction(runner, checkpoint, out)
+    done = Done(metrics, log_file(runner), out, is_main_process())
+    del runner
+    leave_process_group()
+    return done
+
+
+def save_for_prediction(runner: Runner, source: str, path: str) -> None:
+    """Write a checkpoint again with the centroids and the map that the model has now.
+
+    Args:
+        runner (Runner): whose model and validation data.
+        source (str): checkpoint that the weights came from; a local file.
+        path (str): file to write; it is replaced whole or not at all. It holds no optimiser.
+    """
+    checkpoint = torch.load(source, map_location='cpu', weights_only=True)
+    state = {key: value.cpu() for key, value in unwrap_model(runner).state_dict().items()}
+    meta = checkpoint.get('meta', {}) | dict(dataset_meta=describe_clusters(runner))
+    save_whole(dict(meta=meta, state_dict=state), path)

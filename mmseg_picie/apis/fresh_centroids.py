@@ -1,0 +1,116 @@
+"""Centroids fitted afresh, with the weights as they are, on un-augmented training images."""
+
+import copy
+import dataclasses
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from ..engine.clustering_pass import PassSettings, build_clustering_loader, cluster_views
+from ..engine.distributed import unwrap_model
+from ..engine.facts import log_file
+from ..engine.hooks.kmeans_centroid_hook import KMeansCentroidHook
+from ..models import CentroidHead, DeepClusterHead, PiCIE
+from .checkpoints import save_for_prediction
+from .runs import Done, announce, build_runner, leave_process_group
+
+
+def without_augmentation(cfg: Config) -> Config:
+    """A copy of a config whose views are the whole training images, unchanged.
+
+    Args:
+        cfg (Config): config whose training pipeline has :class:`PairedViews`.
+
+    Returns:
+        Config: the same without photometric and geometric draws.
+    """
+    cfg = copy.deepcopy(cfg)
+    for transform in cfg.train_dataloader.dataset.pipeline:
+        if transform['type'] == 'PairedViews':
+            transform.update(photometric=None, geometric=None)
+    return cfg
+
+
+def pass_settings(runner: Runner) -> PassSettings:
+    """The clustering of the config, for a single pass.
+
+    Args:
+        runner (Runner): of a config whose ``default_hooks.clustering`` is a
+            :class:`KMeansCentroidHook`.
+
+    Returns:
+        PassSettings: with the runner's seed, as of epoch 0, normalisation in eval mode.
+    """
+    return dataclasses.replace(clustering_hook(runner).settings(runner.seed, 0), norm_eval=True)
+
+
+def clustering_hook(runner: Runner) -> KMeansCentroidHook:
+    """The hook that the config's ``default_hooks.clustering`` makes."""
+    return next(hook for hook in runner.hooks if isinstance(hook, KMeansCentroidHook))
+
+
+def fit_fresh_centroids(runner: Runner) -> None:
+    """Cluster the features of whole images and write the centroids into the heads, for all views.
+
+    From then on the model predicts with them: a classifier takes them as its weights.
+
+    Args:
+        runner (Runner): of a config :func:`without_augmentation`, its model's weights in place.
+
+    Raises:
+        ValueError: If the head that predicts does not cluster, or the ranks cannot have equal
+            shares of a batch.
+    """
+    model = unwrap_model(runner)
+    assert isinstance(model, PiCIE)
+    head = model.decode_head
+    if not isinstance(head, CentroidHead):
+        raise ValueError(
+            'fresh centroids need a decode_head that clusters, such as CentroidHead, but it is a '
+            f'{type(head).__name__}; test that model as it is.'
+        )
+    hook = clustering_hook(runner)
+    loader = build_clustering_loader(
+        runner, hook.batch_size, hook.images_per_epoch, hook.forward_batch_size
+    )
+    for name, clusterings in cluster_views(model, loader, pass_settings(runner)).items():
+        # The last view is resized as images are for evaluation.
+        last, fitted = clusterings[-1], model.heads()[name]
+        fitted.set_centroids(
+            last.centroids.expand_as(fitted.centroids), last.counts.expand_as(fitted.cluster_counts)
+        )
+        if isinstance(fitted, DeepClusterHead):
+            fitted.classify_by_centroids()  # its classifier belonged to the old ones
+
+
+def score_fresh_centroids(
+    cfg: Config, checkpoint: str, out: str | None = None, verbose: bool = True
+) -> Done:
+    """Fit the centroids of a checkpoint afresh, and score them.
+
+    Args:
+        cfg (Config): of its training.
+        checkpoint (str): file whose weights are used.
+        out (str, optional): checkpoint to write, with the new centroids and their map to classes.
+        verbose (bool): as of :func:`.runs.build_runner`.
+
+    Returns:
+        Done: the scores of the validation; none if the config has no validation.
+
+    Raises:
+        ValueError: As of :func:`fit_fresh_centroids`.
+    """
+    cfg = without_augmentation(cfg)
+    cfg.load_from, cfg.resume = checkpoint, False
+    runner = build_runner(cfg, verbose)
+    announce(runner)
+    runner.load_or_resume()
+    fit_fresh_centroids(runner)
+    metrics = runner.val() if cfg.get('val_cfg') else {}
+    if out and is_main_process():
+        save_for_prediction(runner, checkpoint, out)
+    done = Done(metrics, log_file(runner), out or '', is_main_process())
+    del runner
+    leave_process_group()
+    return done

@@ -1,0 +1,222 @@
+"""How scores depend on the number of labels: which images, what to run, a table and curves."""
+
+import copy
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from rich.table import Table
+
+from ..engine.progress import CONSOLE
+from .backbone_weights import set_weights
+from .json_files import write_json
+from .seed_runs import PICIE
+
+
+class Run(NamedTuple):
+    """One training.
+
+    Attributes:
+        init: Name of the initialisation.
+        source: Where its weights come from.
+        fraction: Of the labelled images, in (0, 1].
+        seed: Of everything but the choice of images.
+    """
+
+    init: str
+    source: str
+    fraction: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f'{self.init}_{100 * self.fraction:g}percent_seed{self.seed}'
+
+
+class Job(NamedTuple):
+    """A training that is ready to be started.
+
+    Attributes:
+        run: What it is.
+        cfg: Its config, which keeps no checkpoint, as only the score is wanted.
+        num_images: Images whose labels are used.
+        remark: What there is to say about its starting weights.
+    """
+
+    run: Run
+    cfg: Config
+    num_images: int
+    remark: str
+
+
+def prepare(cfg: Config, runs: Sequence[Run], subset_seed: int) -> list[Job]:
+    """Make the configs of all runs.
+
+    Args:
+        cfg: Config that they share.
+        runs: The runs.
+        subset_seed: Of the choice of images.
+
+    Returns:
+        A job a run.
+
+    Raises:
+        ValueError: If starting weights do not fit.
+    """
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    num_images = len(DATASETS.build(cfg.train_dataloader.dataset))
+    jobs = []
+    for run in runs:
+        own, images = copy.deepcopy(cfg), choose_images(num_images, run.fraction, subset_seed)
+        remark = set_weights(own, run.source.format(seed=run.seed))
+        own.train_dataloader.dataset.indices = images
+        own.randomness = dict(own.get('randomness') or {}, seed=run.seed)
+        own.default_hooks.checkpoint.update(interval=-1, save_last=False)
+        own.load_from, own.resume = None, False
+        jobs.append(Job(run, own, len(images), remark))
+    return jobs
+
+
+def execute(job: Job, folder: Path) -> dict:
+    """Train in a process of its own, or read what it left when it was done before.
+
+    Args:
+        job: Of :func:`prepare`.
+        folder: Of the run.
+
+    Returns:
+        `metrics` of the last validation, `seconds` and `num_images`.
+
+    Raises:
+        ValueError: If the folder holds a run with other settings.
+        RuntimeError: If the training fails.
+    """
+    result_file, key = folder / 'result.json', _fingerprint(job.cfg)
+    if result_file.is_file():
+        result = json.loads(result_file.read_text())
+        if result['fingerprint'] != key:
+            raise ValueError(
+                f'{folder} holds a run with other settings or starting weights; give another '
+                '--out, or remove that folder.'
+            )
+        return result | dict(num_images=job.num_images)
+    folder.mkdir(parents=True, exist_ok=True)
+    job.cfg.dump(folder / 'run.py')
+    start = time.time()
+    with open(folder / 'output.txt', 'w') as output:
+        words = ['train', folder / 'run.py', '--work-dir', folder / 'train', '--verbose']
+        line = [*PICIE, *map(str, words)]
+        done = subprocess.run(line, stdout=output, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise RuntimeError(f'the training failed; {folder / "output.txt"} says why.')
+    logs = [p for p in folder.glob('train/*/vis_data/scalars.json') if p.stat().st_mtime >= start]
+    records = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    scores = [record for record in records if 'mIoU' in record]
+    if not scores:
+        raise RuntimeError(f'{folder} has no mIoU; the config must validate with IoUMetric.')
+    result = dict(fingerprint=key, metrics=scores[-1], seconds=round(time.time() - start, 1))
+    write_json(result_file, result)
+    return result | dict(num_images=job.num_images)
+
+
+def _fingerprint(cfg: Config) -> str:
+    """What a finished run is recognised by: a hash of its settings and of its starting weights."""
+    settings = {name: value for name, value in cfg.to_dict().items() if name != 'work_dir'}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    source = (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint', '')
+    if source and Path(source).is_file():
+        digest.update(Path(source).read_bytes())
+    return digest.hexdigest()
+
+
+def choose_images(num_images: int, fraction: float, seed: int) -> list[int]:
+    """Choose the images whose labels are used.
+
+    Args:
+        num_images: Images that have labels.
+        fraction: How many of them, in (0, 1]; at least one.
+        seed: Of the choice. With one seed, smaller fractions are parts of larger ones.
+
+    Returns:
+        Their indices, ascending.
+    """
+    order = np.random.default_rng(seed).permutation(num_images)
+    return sorted(order[: max(1, round(fraction * num_images))].tolist())
+
+
+def summarise(results: list[tuple[Run, dict]]) -> list[dict]:
+    """Mean and sample standard deviation of mIoU over seeds.
+
+    Args:
+        results: Runs and their scores.
+
+    Returns:
+        A row an initialisation and fraction, with `miou` by seed, `mean` and `std` (None of one
+        seed).
+    """
+    rows: dict[tuple[str, float], dict] = {}
+    for run, result in results:
+        row = rows.setdefault(
+            (run.init, run.fraction), dict(init=run.init, fraction=run.fraction, miou={})
+        )
+        row['num_images'] = result['num_images']
+        row['miou'][run.seed] = result['metrics']['mIoU']
+    for row in rows.values():
+        values = list(row['miou'].values())
+        row['mean'] = float(np.mean(values))
+        row['std'] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return list(rows.values())
+
+
+def print_table(rows: list[dict], title: str) -> None:
+    """Print a line an initialisation and a column a fraction."""
+    cells = {(row['init'], row['fraction']): row for row in rows}
+    fractions = sorted({fraction for _, fraction in cells})
+    table = Table(title=title)
+    table.add_column('start')
+    for fraction in fractions:
+        count = next(row['num_images'] for row in rows if row['fraction'] == fraction)
+        table.add_column(f'{100 * fraction:g} % ({count})', justify='right')
+    for init in dict.fromkeys(init for init, _ in cells):
+        words = []
+        for fraction in fractions:
+            row = cells[init, fraction]
+            words.append(f'{row["mean"]:.2f}' + (f' ± {row["std"]:.2f}' if row['std'] else ''))
+        table.add_row(init, *words)
+    CONSOLE.print(table)
+
+
+def draw_curves(rows: list[dict], title: str, path: Path) -> None:
+    """Draw mIoU against the fraction of labels, a line an initialisation."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout='constrained')
+    for init in dict.fromkeys(row['init'] for row in rows):
+        own = sorted((r for r in rows if r['init'] == init), key=lambda row: row['fraction'])
+        percent = [100 * row['fraction'] for row in own]
+        spread = [row['std'] or 0 for row in own]
+        axes.errorbar(percent, [r['mean'] for r in own], spread, marker='o', capsize=3, label=init)
+    ticks = sorted({100 * row['fraction'] for row in rows})
+    axes.set_xscale('log')
+    axes.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
+    axes.minorticks_off()
+    axes.set(xlabel='labelled images (%)', ylabel='mIoU (%), mean and std', title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(title='start')
+    temporary = path.with_name(f'.{path.name}.partial-{os.getpid()}')
+    figure.savefig(temporary, format='png', dpi=150)
+    temporary.replace(path)
+    pyplot.close(figure)

@@ -1,0 +1,273 @@
+"""Train and test by a config: launcher, runner, options, results."""
+
+import datetime
+import gc
+import logging
+import os
+from typing import NamedTuple
+
+import torch.distributed
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import barrier, is_distributed, is_main_process
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+from ..engine import ConsoleHook
+from ..engine.facts import describe_scores, log_file
+from .quiet import quietly
+
+__all__ = [
+    'Done',
+    'announce',
+    'build_runner',
+    'describe_scores',
+    'enable_amp',
+    'leave_process_group',
+    'prepare_launcher',
+    'require_device_for_amp',
+    'show_predictions',
+    'test',
+    'train',
+    'use_tta',
+    'write_predictions',
+]
+
+# What a launcher of the kind of torchrun sets for each of its processes.
+RENDEZVOUS_VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+
+
+class Done(NamedTuple):
+    """What a run leaves.
+
+    Attributes:
+        metrics (dict[str, float]): of the last evaluation; empty if there was none.
+        log (str): the toolbox's log file.
+        checkpoint (str): the last one; empty if none was written.
+        is_main (bool): whether this is the main process, the only one that is to print.
+    """
+
+    metrics: dict[str, float]
+    log: str
+    checkpoint: str
+    is_main: bool
+
+
+def train(cfg: Config, verbose: bool = True) -> Done:
+    """Train.
+
+    Args:
+        cfg (Config): the whole config.
+        verbose (bool): as of :func:`build_runner`.
+
+    Returns:
+        Done: the last checkpoint and the scores of the last validation.
+    """
+    runner = build_runner(cfg, verbose)
+    runner.train()
+    hub, names = runner.message_hub, ('aAcc', 'mIoU')
+    scores = {name: hub.log_scalars.get(f'val/{name}') for name in names}
+    metrics = {name: history.current() for name, history in scores.items() if history is not None}
+    done = Done(metrics, log_file(runner), hub.get_info('last_ckpt') or '', is_main_process())
+    del runner, hub
+    leave_process_group()
+    return done
+
+
+def test(cfg: Config, verbose: bool = True) -> Done:
+    """Test the checkpoint that the config's ``load_from`` names.
+
+    Args:
+        cfg (Config): the whole config.
+        verbose (bool): as of :func:`build_runner`.
+
+    Returns:
+        Done: the scores.
+    """
+    runner = build_runner(cfg, verbose)
+    done = Done(runner.test() or {}, log_file(runner), cfg.load_from, is_main_process())
+    del runner
+    leave_process_group()
+    return done
+
+
+def build_runner(cfg: Config, verbose: bool = True) -> Runner:
+    """Build mmengine's runner, or the one of the registry that `runner_type` names.
+
+    Args:
+        cfg (Config): the whole config.
+        verbose (bool): whether the log is shown as mmengine does. If not, it goes to the log file,
+            and a :class:`ConsoleHook` shows what a person needs.
+
+    Returns:
+        Runner: before any training or testing.
+    """
+    kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
+    if verbose or not issubclass(kind, Runner):
+        return kind.from_cfg(cfg)
+    runner = quietly(kind).from_cfg(cfg)
+    runner.register_hook(ConsoleHook())
+    return runner
+
+
+def announce(runner: Runner) -> None:
+    """Say what a run that clusters is, before it does; nothing if its log is shown anyway.
+
+    Args:
+        runner (Runner): of :func:`build_runner`.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, ConsoleHook):
+            loops = {'cluster': runner.train_loop, 'validate with': runner.val_loop}
+            hook.announce(runner, loops)
+
+
+def enable_amp(cfg: Config) -> None:
+    """Turn the config's optimiser wrapper into the one with automatic mixed precision.
+
+    Args:
+        cfg (Config): changed in place.
+
+    Raises:
+        ValueError: If its wrapper is not the plain one.
+    """
+    wrapper = cfg.get('optim_wrapper')
+    kind = wrapper.get('type', 'OptimWrapper') if wrapper else None
+    if kind in ('AmpOptimWrapper', 'CPUAmpOptimWrapper'):
+        print_log(f'--amp: the config uses {kind} already.', 'current', logging.WARNING)
+    elif kind != 'OptimWrapper':
+        raise ValueError(
+            f'optim_wrapper.type must be OptimWrapper, got {kind}; '
+            'leave --amp out, or set the type to AmpOptimWrapper in the config'
+        )
+    elif get_device() == 'cpu':
+        wrapper.update(type='CPUAmpOptimWrapper')
+    else:
+        wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+
+
+def require_device_for_amp(cfg: Config) -> None:
+    """Refuse a config that asks for a GPU's mixed precision without one.
+
+    Args:
+        cfg (Config): the whole config.
+
+    Raises:
+        ValueError: If it does.
+    """
+    kind, device = (cfg.get('optim_wrapper') or {}).get('type'), get_device()
+    if kind == 'AmpOptimWrapper' and device in ('cpu', 'mps'):
+        raise ValueError(
+            f'optim_wrapper.type: AmpOptimWrapper needs a GPU, and the only device here is {device}'
+            '; on a CPU set it to CPUAmpOptimWrapper, or to OptimWrapper and give --amp'
+        )
+
+
+def prepare_launcher(cfg: Config) -> None:
+    """Make ready what mmengine needs to start the distributed job that the config asks for.
+
+    On a GPU that is nothing. On a CPU mmengine's own start would call CUDA, so the process group
+    is made here, with gloo, and the model is to be wrapped without device ids.
+
+    Args:
+        cfg (Config): with `launcher`; on a CPU its `model_wrapper_cfg` is set.
+
+    Raises:
+        ValueError: If the launcher cannot work here.
+    """
+    if cfg.launcher == 'none':
+        return
+    if cfg.launcher == 'pytorch':
+        missing = [name for name in RENDEZVOUS_VARIABLES if name not in os.environ]
+        if missing:
+            raise ValueError(
+                f'pytorch needs {", ".join(missing)} in the environment; start the job with '
+                'torchrun, or with tools/dist_train.sh or tools/dist_test.sh'
+            )
+    if get_device() != 'cpu':
+        return
+    if cfg.launcher != 'pytorch':
+        raise ValueError(
+            f'{cfg.launcher} needs GPUs and none is visible; on CPUs use --launcher pytorch with '
+            'torchrun'
+        )
+    seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    timeout = None if seconds is None else datetime.timedelta(seconds=seconds)
+    torch.distributed.init_process_group('gloo', timeout=timeout)
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    wrapper.update(cfg.get('model_wrapper_cfg') or {})
+    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def leave_process_group() -> None:
+    """Leave the distributed job, if this process is in one, after its work is done.
+
+    The threads of gloo abort a process that ends while they still run.
+    """
+    if is_distributed():
+        gc.collect()  # a runner that is done with, whose wrapped model holds the group
+        barrier()
+        torch.distributed.destroy_process_group()
+
+
+def show_predictions(cfg: Config, folder: str | None, window: bool, seconds: float) -> None:
+    """Have the visualisation hook draw every prediction.
+
+    Args:
+        cfg (Config): changed in place.
+        folder (str, optional): where drawings are written.
+        window (bool): whether they are shown in a window.
+        seconds (float): for how long each.
+
+    Raises:
+        ValueError: If the config lacks that hook or a visualiser.
+    """
+    hook = (cfg.get('default_hooks') or {}).get('visualization')
+    if not hook or not cfg.get('visualizer'):
+        raise ValueError(
+            'the config must have visualizer and '
+            "default_hooks.visualization=dict(type='SegVisualizationHook')"
+        )
+    hook.draw = True
+    if window:
+        hook.show = True
+        hook.wait_time = seconds
+    if folder:
+        cfg.visualizer.save_dir = folder
+
+
+def use_tta(cfg: Config) -> None:
+    """Put the test-time augmentation's pipeline and model in place of the plain ones.
+
+    Args:
+        cfg (Config): changed in place.
+
+    Raises:
+        ValueError: If it lacks them.
+    """
+    missing = [key for key in ('tta_pipeline', 'tta_model') if not cfg.get(key)]
+    if missing:
+        raise ValueError(f'the config has no {" and no ".join(missing)}; add it')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def write_predictions(cfg: Config, folder: str) -> None:
+    """Have the metrics keep the predictions as files.
+
+    Args:
+        cfg (Config): changed in place.
+        folder (str): where they go.
+    """
+    found = cfg.test_evaluator
+    evaluators: list[dict] = [found] if isinstance(found, dict) else found
+    for evaluator in evaluators:
+        evaluator['output_dir'] = folder
+        if evaluator['type'] == 'CityscapesMetric':  # deletes its folder at the end otherwise
+            evaluator['keep_results'] = True

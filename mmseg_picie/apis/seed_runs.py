@@ -1,0 +1,264 @@
+"""Train one config under several seeds, restartably, and sum up the scores."""
+
+import hashlib
+import json
+import math
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from prettytable import PrettyTable, TableStyle
+
+from .json_files import write_json
+
+#: The command line in a process of its own.
+PICIE = (sys.executable, '-m', 'picie_command')
+#: Entries of a validation's log line that are no scores.
+_NOT_SCORES = ('data_time', 'time', 'step')
+
+
+class SeedRun(NamedTuple):
+    """What to run under one seed.
+
+    Attributes:
+        config (Config): as the commands read it, without the seed.
+        config_path (str): its file.
+        overrides (tuple[str, ...]): KEY=VALUE words for ``--cfg-options``.
+        seed (int): ``randomness.seed``.
+        folder (Path): work folder of this seed.
+    """
+
+    config: Config
+    config_path: str
+    overrides: tuple[str, ...]
+    seed: int
+    folder: Path
+
+
+class RunError(Exception):
+    """A run failed; the message says which, and where its log is."""
+
+
+def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
+    """Train and score under one seed, or take the result of an earlier call.
+
+    Args:
+        run (SeedRun): what to run.
+        fresh (bool): also score centroids fitted afresh with the last checkpoint, if the method
+            has centroids.
+        baselines (bool): also score k-means without training.
+
+    Returns:
+        dict[str, dict]: by row ('trained', and the names of baselines): ``metrics`` in percent and
+            ``seconds`` of wall time, None where the run was interrupted and resumed.
+
+    Raises:
+        RunError: If a command fails.
+        ValueError: If the folder holds another config's result.
+    """
+    path = run.folder / 'result.json'
+    result = _read_result(path, run)
+    rows = result['rows']
+    if not path.is_file():  # so that a run that is interrupted is not resumed by another config
+        write_json(path, result)
+    if 'trained' not in rows:
+        rows['trained'] = _train(run)
+        write_json(path, result)
+    done = any(key.startswith('fresh/') for key in rows['trained']['metrics'])
+    if fresh and not done and has_centroids(run.config):
+        scores = _call_for_scores(run, 'fit-centroids', [str(_last_checkpoint(run))])
+        fresh_scores = _only_scores(scores)
+        rows['trained']['metrics'] |= {f'fresh/{key}': fresh_scores[key] for key in fresh_scores}
+        write_json(path, result)
+    if baselines and len(rows) == 1:
+        started = time.perf_counter()
+        scores = _call_for_scores(run, 'baselines', [], '--out')
+        seconds = time.perf_counter() - started
+        for name, found in scores.items():
+            rows[name] = dict(metrics=_only_scores(found), seconds=seconds)
+        write_json(path, result)
+    return rows
+
+
+def has_centroids(config: Config) -> bool:
+    """Whether the head that predicts clusters.
+
+    Args:
+        config (Config): of a training.
+
+    Returns:
+        bool: True for PiCIE and MDC, False for IIC and supervised heads.
+    """
+    head = MODELS.get(config.model.decode_head.type)
+    return bool(getattr(head, 'needs_centroids', False))
+
+
+def _read_result(path: Path, run: SeedRun) -> dict[str, Any]:
+    """An earlier result of the same config, or an empty one."""
+    digest = hashlib.sha256(run.config.pretty_text.encode()).hexdigest()
+    if not path.is_file():
+        return dict(config_sha256=digest, seed=run.seed, rows={})
+    result = json.loads(path.read_text())
+    if result['config_sha256'] != digest:
+        raise ValueError(
+            f'{path} is the result of another config than {run.config_path} is now; choose another '
+            '--work-dir or remove that folder.'
+        )
+    return result
+
+
+def _train(run: SeedRun) -> dict[str, Any]:
+    """Train to the end, from the latest checkpoint if there is one."""
+    resumed = (run.folder / 'last_checkpoint').is_file()
+    started = time.perf_counter()
+    _call(run, 'train', ['--work-dir', str(run.folder), '--resume'])
+    seconds = None if resumed else time.perf_counter() - started
+    return dict(metrics=read_last_scores(run.folder), seconds=seconds)
+
+
+def read_last_scores(folder: Path) -> dict[str, float]:
+    """Scores of the last validation in a work folder.
+
+    Args:
+        folder (Path): work folder of a training with mmengine's ``LocalVisBackend``.
+
+    Returns:
+        dict[str, float]: scores by name.
+
+    Raises:
+        RunError: If there are none.
+    """
+    for path in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
+        entries = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        for entry in reversed(entries):
+            if 'mIoU' in entry:
+                return _only_scores(entry)
+    raise RunError(
+        f'{folder} holds no scores of a validation; the config needs val_dataloader, '
+        'HungarianIoUMetric and LocalVisBackend.'
+    )
+
+
+def _only_scores(entry: dict[str, float | None]) -> dict[str, float]:
+    """Leave out what is no score, and scores of nothing."""
+    return {
+        key: value
+        for key, value in entry.items()
+        if key not in _NOT_SCORES and value is not None and not math.isnan(value)
+    }
+
+
+def _last_checkpoint(run: SeedRun) -> Path:
+    return Path((run.folder / 'last_checkpoint').read_text().strip())
+
+
+def _call_for_scores(
+    run: SeedRun, command: str, words: list[str], option: str = '--json'
+) -> dict[str, Any]:
+    """Scores that a command writes."""
+    path = run.folder / f'{command}.json'
+    _call(run, command, [*words, option, str(path), '--work-dir', str(run.folder / command)])
+    return json.loads(path.read_text())
+
+
+def _call(run: SeedRun, command: str, words: list[str]) -> None:
+    """Run a command under the seed; its output goes to a file."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    log = run.folder / f'{command}.log'
+    options = ['--verbose', '--cfg-options', *run.overrides, f'randomness.seed={run.seed}']
+    line = [*PICIE, command, run.config_path, *words, *options]
+    with open(log, 'a') as file:
+        code = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT).returncode
+    if code:
+        raise RunError(
+            f'picie {command} failed for seed {run.seed} with exit code {code}; see {log}.'
+        )
+
+
+def summarise(by_seed: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation of one row over seeds.
+
+    Args:
+        by_seed (Sequence[dict]): ``metrics`` and ``seconds`` of each seed.
+
+    Returns:
+        dict: ``metrics``: by name ``mean`` and ``std`` (sample standard deviation, None for one
+            seed), of those that all seeds have; ``seconds``: mean, None if no seed has it.
+    """
+    names = [key for key in by_seed[0]['metrics'] if all(key in s['metrics'] for s in by_seed)]
+    metrics = {}
+    for name in names:
+        values = [seed['metrics'][name] for seed in by_seed]
+        std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        metrics[name] = dict(mean=float(np.mean(values)), std=std)
+    seconds = [seed['seconds'] for seed in by_seed if seed['seconds'] is not None]
+    return dict(metrics=metrics, seconds=float(np.mean(seconds)) if seconds else None)
+
+
+def make_report(seeds: Sequence[int], rows: dict[str, dict[int, dict]]) -> dict[str, Any]:
+    """Sum up all rows, with what the figures depend on.
+
+    Args:
+        seeds (Sequence[int]): that were asked for.
+        rows (dict[str, dict[int, dict]]): by name and seed, as of :func:`run_once`.
+
+    Returns:
+        dict: ``seeds``, ``machine``, and of each row its summary and its runs ``by_seed``.
+    """
+    return dict(
+        seeds=seeds,
+        machine=f'{platform.machine()}, {torch.get_num_threads()} threads, torch '
+        f'{torch.__version__}',
+        rows={
+            name: dict(summarise(list(by_seed.values())), by_seed=by_seed)
+            for name, by_seed in rows.items()
+        },
+    )
+
+
+def write_report(folder: Path, report: dict[str, Any]) -> str:
+    """Write a report as seeds.json and, a table of accuracy and mIoU, as seeds.md.
+
+    Args:
+        folder (Path): where to.
+        report (dict): of :func:`make_report`.
+
+    Returns:
+        str: the table.
+    """
+    text = _make_table(report)
+    write_json(folder / 'seeds.json', report)
+    temporary = folder / 'seeds.md.tmp'
+    temporary.write_text(text + '\n')
+    temporary.replace(folder / 'seeds.md')
+    return text
+
+
+def _make_table(report: dict[str, Any]) -> str:
+    """Mean and standard deviation of accuracy and mIoU of every row, in Markdown."""
+    kept = ('aAcc', 'mIoU')
+    names: list[str] = []
+    for row in report['rows'].values():
+        for name in row['metrics']:
+            if name.rsplit('/', 1)[-1] in kept and name not in names:
+                names.append(name)
+    table = PrettyTable(['run', 'seeds', *names, 'minutes'])
+    table.set_style(TableStyle.MARKDOWN)
+    table.align = 'l'
+    for label, row in report['rows'].items():
+        cells = []
+        for name in names:
+            found = row['metrics'].get(name)
+            spread = '' if not found or found['std'] is None else f' ± {found["std"]:.2f}'
+            cells.append(f'{found["mean"]:.2f}{spread}' if found else '')
+        minutes = '' if row['seconds'] is None else f'{row["seconds"] / 60:.1f}'
+        table.add_row([label, ' '.join(map(str, row['by_seed'])), *cells, minutes])
+    return table.get_string()

@@ -1,0 +1,119 @@
+"""The command `picie`: one file a command.
+
+A file has `add_arguments(parser)`, `check(parser, args)` for what can be told without the toolbox,
+and `run(parser, args)`. Nothing large is imported before `run`.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from .. import register
+from ..acceleration.allocator import restart_with_mimalloc
+from ..toolbox import check_toolbox
+from ..version import __version__
+
+DESCRIPTION = 'Unsupervised semantic segmentation with PiCIE.'
+#: Command -> what it does. Its file is named after it.
+COMMANDS = {
+    'train': 'train a model',
+    'test': 'score a checkpoint',
+    'predict': 'segment images with a checkpoint',
+    'baselines': 'score k-means without any training',
+    'compare': 'train configs under several seeds and put the scores into a table',
+    'few-labels': 'compare starting weights for a supervised training at few labels',
+    'fit-centroids': 'fit the centroids of a checkpoint afresh and score them',
+    'store-map': "name a model's clusters by labelled images",
+    'check-data': 'check the data that a config reads',
+    'convert': 'convert checkpoints and data sets',
+    'demo': 'train on made-up scenes, print the scores, write overlays',
+}
+CONVERTERS = {
+    'released': "a checkpoint of PiCIE's released implementation, to one of this project",
+    'backbone': 'a checkpoint, to a plain file of its backbone',
+    'camvid': 'CamVid, from its common public layout',
+    'imagenet-s50': 'ImageNet-1k, to ImageNet-S-50',
+    'potsdam3': 'the ISPRS Potsdam scenes, to tiles',
+}
+#: Commands that train or cluster, for which the allocator matters.
+_TRAINING = ('train', 'fit-centroids')
+#: What tells a process of a distributed job which one it is.
+_RANK_VARIABLES = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+
+
+def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
+    """Run a command.
+
+    Args:
+        argv: Words of the command line, the command first; None takes those of this process.
+        is_program: Whether this process is there for the command alone, and may start itself again.
+
+    Returns:
+        What the command has found, such as scores.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    path = [_choose('picie', DESCRIPTION, COMMANDS, words[:1])]
+    if path == ['convert']:
+        path.append(_choose('picie convert', 'Convert ...', CONVERTERS, words[1:2]))
+    module = importlib.import_module('.' + '_'.join(path).replace('-', '_'), __name__)
+    parser = argparse.ArgumentParser(
+        prog=' '.join(['picie', *path]),
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    args = parser.parse_args(words[len(path) :])
+    # mmengine reads it; torchrun sets it, torch.distributed.launch passes it as an option.
+    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
+    module.check(parser, args)
+    if path[0] in _TRAINING and is_program:
+        restart_with_mimalloc()
+    _load_toolbox(parser)
+    return _run(module, parser, args)
+
+
+def _choose(program: str, description: str, table: Mapping[str, str], words: Sequence[str]) -> str:
+    """Read the name of a command, or explain all of them."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=f'`{program} COMMAND --help` says more.',
+    )
+    if table is COMMANDS:
+        parser.add_argument('--version', action='version', version=f'mmseg_picie {__version__}')
+    commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    for name, summary in table.items():
+        commands.add_parser(name, help=summary, add_help=False)
+    return parser.parse_args(words).command
+
+
+def _is_loaded() -> bool:
+    """Whether the toolbox is imported and this package's parts are registered."""
+    return 'mmseg_picie.models' in sys.modules
+
+
+def _load_toolbox(parser: argparse.ArgumentParser) -> None:
+    """Import the toolbox and register this package's parts, unless that is done."""
+    if _is_loaded():
+        return
+    try:
+        check_toolbox()
+    except ImportError as error:
+        parser.exit(1, f'{parser.prog}: {error}\n')
+    if all(os.environ.get(name, '0') == '0' for name in _RANK_VARIABLES):
+        print('Loading PyTorch and MMSegmentation ...', flush=True)
+    register()
+
+
+def _run(module: ModuleType, parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
+    """Run a command; without --verbose the toolbox's messages go to the log file only."""
+    if getattr(args, 'verbose', False):
+        return module.run(parser, args)
+    from ..apis.quiet import quiet_toolbox
+
+    with quiet_toolbox():
+        return module.run(parser, args)

@@ -1,0 +1,200 @@
+"""What the commands share: options, checks of paths, the config.
+
+A user's mistake ends a command through `parser.error`: the usage, one sentence, exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+OPTION_RULE = 'argument --cfg-options: each entry must be KEY=VALUE, such as randomness.seed=1'
+
+
+def add_common_arguments(parser: argparse.ArgumentParser, launcher: bool = True) -> None:
+    """Add the options that training and testing share, with mmseg's names and meanings.
+
+    Args:
+        parser: The command's parser; its own positional arguments come first.
+        launcher: Whether the command can be a distributed job.
+    """
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs, checkpoints and results; without it the one that the config names, '
+        'else ./work_dirs/<name of the config>',
+    )
+    add_cfg_options(parser)
+    add_verbose(parser)
+    if not launcher:
+        return
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes of a distributed job',
+    )
+    # torch.distributed.launch passes it, spelt either way; torchrun sets LOCAL_RANK instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add the option that changes settings of the config.
+
+    Args:
+        parser: The command's parser.
+    """
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        metavar='KEY=VALUE',
+        help='change settings of the config: a.b=1 for a nested key, "a=[1,2]" (quoted, without '
+        'spaces) for a list or tuple',
+    )
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Add the option that shows all messages of the toolbox.
+
+    Args:
+        parser: The command's parser.
+    """
+    parser.add_argument(
+        '--verbose', action='store_true', help='show the full log, which else goes to a file only'
+    )
+
+
+def check_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End the command if the config is no file or a word of `--cfg-options` is malformed.
+
+    Args:
+        parser: Reports it.
+        args: Parsed arguments with `config` and `cfg_options`.
+    """
+    if not Path(args.config).is_file():
+        parser.error(f'argument config: there is no file {args.config}; check the path')
+    if not all(word.find('=') > 0 for word in args.cfg_options or ()):
+        parser.error(OPTION_RULE)
+
+
+def check_checkpoint(parser: argparse.ArgumentParser, argument: str, path: str) -> None:
+    """End the command if a checkpoint is no file; addresses such as https:// are not checked.
+
+    Args:
+        parser: Reports the missing file.
+        argument: The argument or config key that named it.
+        path: Local path or address.
+    """
+    if '://' not in path and not Path(path).is_file():
+        parser.error(f'argument {argument}: there is no checkpoint file {path}; check the path')
+
+
+def parse_args(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
+) -> argparse.Namespace:
+    """Parse the command line of a program that is no command of `picie`.
+
+    Args:
+        parser: A parser with the options of :func:`add_cfg_options`.
+        argv: Words of the command line; None takes those of this process.
+
+    Returns:
+        The parsed arguments.
+    """
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
+    return args
+
+
+def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
+    """Read the config and apply the common options to it.
+
+    Args:
+        parser: Reports a config that cannot be read.
+        args: Parsed arguments with `config`, `cfg_options` and `work_dir`, perhaps `launcher`.
+
+    Returns:
+        The config, with `launcher` and `work_dir` set. The command line's work folder goes before
+        the config's own, and that before ./work_dirs/<name of the config>.
+    """
+    cfg = read_config(parser, args)
+    cfg.launcher = getattr(args, 'launcher', 'none')
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name)
+        if loader and loader.get('num_workers') == 0:  # torch refuses to keep workers that are none
+            loader.persistent_workers = False
+    return cfg
+
+
+def read_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
+    """Read the config and change it as `--cfg-options` says.
+
+    Args:
+        parser: Reports a config that cannot be read.
+        args: Parsed arguments with `config` and `cfg_options`.
+
+    Returns:
+        The config.
+    """
+    from mmengine.config import Config
+
+    check_config(parser, args)
+    try:
+        cfg = Config.fromfile(args.config)
+    except OSError as error:  # a missing base file, or a suffix that is not a config's
+        parser.error(f'argument config: {args.config} cannot be read: {error}')
+    cfg.merge_from_dict(_to_values(parser, args.cfg_options or ()))
+    return cfg
+
+
+def _to_values(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
+    """Turn the words of `--cfg-options` into settings, as mmengine does."""
+    from mmengine.config import DictAction
+
+    reader = argparse.ArgumentParser()
+    reader.add_argument('words', nargs='*', action=DictAction, default={})
+    try:
+        return reader.parse_args(['--', *words]).words or {}
+    except (AssertionError, ValueError):  # brackets that are not closed
+        parser.error(OPTION_RULE)
+
+
+@contextmanager
+def refuse(
+    parser: argparse.ArgumentParser,
+    argument: str = '',
+    errors: tuple[type[Exception], ...] = (OSError, ValueError),
+) -> Iterator[None]:
+    """Within, errors that a user can mend end the command in one sentence.
+
+    Args:
+        parser: Reports them.
+        argument: The argument to blame, if it is one.
+        errors: Their types.
+    """
+    try:
+        yield
+    except errors as error:
+        parser.error(f'argument {argument}: {error}' if argument else str(error))
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print named facts below each other, without those that are empty.
+
+    Args:
+        facts: Name -> what to say.
+    """
+    for name, fact in facts.items():
+        if fact:
+            print(f'{name:<10}  {fact}')

@@ -1,0 +1,103 @@
+"""Train configs under several seeds, and put the scores into a table.
+
+Prints mean and standard deviation of the last validation's scores as a table, and writes it, with
+the scores of each seed, to WORK_DIR/seeds.json and WORK_DIR/seeds.md. Call it again after an
+interruption: finished seeds are not repeated, an unfinished one goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import common
+
+if TYPE_CHECKING:
+    from ..apis.seed_runs import SeedRun
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files, one row each')
+    parser.add_argument('--seeds', nargs='+', type=int, required=True, help='such as 1 2 3')
+    parser.add_argument('--work-dir', default='work_dirs/seeds', help='(default: %(default)s)')
+    parser.add_argument(
+        '--fresh', action='store_true', help='also score centroids fitted afresh at the end'
+    )
+    parser.add_argument(
+        '--baselines',
+        action='store_true',
+        help='also score k-means on raw colours and on untrained features, for the first config',
+    )
+    common.add_cfg_options(parser)
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse missing files, and repeated seeds and configs, which would overwrite each other."""
+    for one in _split(args):
+        common.check_config(parser, one)
+    stems = [Path(path).stem for path in args.configs]
+    for name, values in (('--seeds', args.seeds), ('CONFIG', stems)):
+        if len(set(values)) < len(values):
+            parser.error(f'argument {name}: each must be given once, but got {values}')
+    if min(args.seeds) < 0:
+        parser.error(f'argument --seeds: a seed must be at least 0, but got {min(args.seeds)}')
+
+
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
+    """Run what is not done yet, and sum up.
+
+    Returns:
+        The content of seeds.json.
+    """
+    from ..apis import seed_runs
+
+    rows: dict[str, dict[int, dict]] = {}
+    failures = []
+    for i, job in enumerate(_list_runs(parser, args)):
+        label = Path(job.config_path).stem
+        print(f'[{i + 1}/{len(args.configs) * len(args.seeds)}] {label}, seed {job.seed} ...')
+        sys.stdout.flush()
+        try:
+            with common.refuse(parser, errors=(ValueError,)):
+                found = seed_runs.run_once(job, args.fresh, args.baselines and i < len(args.seeds))
+        except seed_runs.RunError as error:
+            failures.append(str(error))
+            print(error, file=sys.stderr)
+            continue
+        for name, row in found.items():
+            name = label if name == 'trained' else name
+            rows.setdefault(name, {})[job.seed] = row
+            scores = ', '.join(f'{key} {value:.2f}' for key, value in row['metrics'].items())
+            print(f'{name}, seed {job.seed}: {scores}', flush=True)
+    report = seed_runs.make_report(args.seeds, rows)
+    if rows:
+        print(seed_runs.write_report(Path(args.work_dir), report))
+    if failures:
+        parser.exit(1, f'{len(failures)} of the runs failed, the last: {failures[-1]}\n')
+    return report
+
+
+def _split(args: argparse.Namespace) -> list[argparse.Namespace]:
+    """The arguments, for each config alone."""
+    parts = []
+    for path in args.configs:
+        parts.append(copy.copy(args))
+        parts[-1].config = path
+    return parts
+
+
+def _list_runs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[SeedRun]:
+    """The runs of each config under each seed."""
+    from ..apis.seed_runs import SeedRun
+
+    jobs = []
+    for one in _split(args):
+        cfg, overrides = common.read_config(parser, one), tuple(args.cfg_options or ())
+        for seed in args.seeds:
+            folder = Path(args.work_dir, Path(one.config).stem, f'seed_{seed}')
+            jobs.append(SeedRun(cfg, one.config, overrides, seed, folder))
+    return jobs

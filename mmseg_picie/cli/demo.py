@@ -1,0 +1,32 @@
+"""Run the main job on the embedded scenes.
+
+Scores k-means on raw colours and on the untrained encoder's features, trains PiCIE, evaluates it
+with the same number of clusters and the same evaluator, segments a few scenes from image files, and
+puts them side by side into one picture. It runs the commands as a user would.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from . import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('--seed', type=int, default=0, help='seed of everything (default: 0)')
+    parser.add_argument('--work-dir', default='work_dirs/demo', help='folder for all results')
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse values out of range."""
+    if args.seed < 0:
+        parser.error(f'argument --seed: a seed must be at least 0, but got {args.seed}')
+
+
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Run the demo."""
+    from ..apis.demo import run_demo
+
+    with common.refuse(parser, errors=(FileNotFoundError,)):
+        run_demo(args.seed, args.work_dir)

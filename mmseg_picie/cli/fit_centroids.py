@@ -1,0 +1,51 @@
+"""Fit the centroids of a checkpoint afresh and score them.
+
+Clusters the features of the un-augmented training images with the checkpoint's weights, and
+validates with these centroids instead of the checkpoint's own: the "fresh" score. With --out the
+new centroids, and their map to classes, become a checkpoint for `picie test` and `picie predict`.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from . import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file whose weights are used')
+    parser.add_argument('--out', metavar='FILE', help='checkpoint to write, with the new centroids')
+    parser.add_argument('--json', metavar='FILE', help='JSON file for the scores')
+    common.add_common_arguments(parser)
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse files that are not there."""
+    common.check_config(parser, args)
+    common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+
+
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, float]:
+    """Fit and score.
+
+    Returns:
+        The metrics of the validation; empty if the config has none.
+    """
+    from ..apis import runs
+    from ..apis.fresh_centroids import score_fresh_centroids
+    from ..apis.json_files import write_json
+
+    cfg = common.load_config(parser, args)
+    with common.refuse(parser, '--launcher'):
+        runs.prepare_launcher(cfg)
+    with common.refuse(parser, errors=(ValueError,)):
+        done = score_fresh_centroids(cfg, args.checkpoint, args.out, args.verbose)
+    if done.is_main:
+        for name, value in done.metrics.items():
+            print(f'fresh {name}: {value:.2f}')
+        common.print_facts({'Checkpoint': args.out, 'Full log': done.log})
+        if args.json:
+            write_json(args.json, done.metrics)
+    return done.metrics

@@ -1,0 +1,61 @@
+"""Segment images with a checkpoint: label maps, overlays and a legend.
+
+Clusters carry the names of classes if the checkpoint was validated on labels.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('config', help='config file of the training')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('input', nargs='+', help='image files, or folders of images')
+    parser.add_argument('--out-dir', default='outputs', help='folder for the results')
+    parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
+    parser.add_argument('--opacity', type=float, default=0.6, help='of the segments, in (0, 1]')
+    parser.add_argument(
+        '--ids',
+        choices=('auto', 'class', 'cluster'),
+        default='auto',
+        help='what the label maps hold: classes (255 for clusters without one), clusters, or '
+        'classes if the checkpoint knows them',
+    )
+    common.add_cfg_options(parser)
+    common.add_verbose(parser)
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse values out of range and files that are not there."""
+    if not 0 < args.opacity <= 1:
+        parser.error(f'argument --opacity: must be in (0, 1], but got {args.opacity}')
+    common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    common.check_config(parser, args)
+    for path in args.input:
+        if not Path(path).exists():
+            parser.error(
+                f'argument input: {path} does not exist; give image files or a folder of them'
+            )
+
+
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Segment."""
+    from ..apis import prediction
+
+    cfg = common.read_config(parser, args)
+    device = args.device or prediction.default_device()
+    with common.refuse(parser, errors=(FileNotFoundError, ValueError)):
+        sources = prediction.find_sources(args.input, args.out_dir)
+        model = prediction.load_model(cfg, args.checkpoint, device)
+        classes = model.decode_head.num_clusters
+        print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
+        legend = prediction.predict_files(model, sources, args.out_dir, args.ids, args.opacity)
+    print(
+        f'{len(sources)} images segmented; label maps, overlays and {legend.name} are in '
+        f'{args.out_dir}'
+    )

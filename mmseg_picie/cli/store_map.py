@@ -1,0 +1,62 @@
+"""Name a model's clusters by labelled images.
+
+Matches the clusters with the classes on the config's validation images, prints the scores, and
+writes the checkpoint again with that map: `picie predict` then names classes, and `picie test`
+reports stored/aAcc and stored/mIoU under it, a score without any look at the test labels. Other
+labelled images, such as those for training, are given by
+
+  --cfg-options val_dataloader.dataset.data_prefix.img_path=...
+  val_dataloader.dataset.data_prefix.seg_map_path=...
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from . import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('out', metavar='OUT', help='checkpoint to write')
+    common.add_common_arguments(parser)
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse files that are not there."""
+    common.check_config(parser, args)
+    common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+
+
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, float]:
+    """Match and write.
+
+    Returns:
+        The metrics of the validation.
+    """
+    from ..apis import runs
+    from ..apis.checkpoints import store_map
+
+    cfg = common.load_config(parser, args)
+    if not cfg.get('val_cfg'):
+        parser.error(
+            f'argument config: {args.config} has no validation, and names need labelled images; '
+            'give a config with val_dataloader, val_evaluator and val_cfg'
+        )
+    with common.refuse(parser, '--launcher'):
+        runs.prepare_launcher(cfg)
+    done = store_map(cfg, args.checkpoint, args.out, args.verbose)
+    if done is None:
+        parser.error(
+            f'argument config: no pixel of the validation images of {args.config} is labelled, and '
+            'names need labels; check val_dataloader.dataset'
+        )
+    if done.is_main:
+        for name, value in done.metrics.items():
+            print(f'{name}: {value:.2f}')
+        command = shlex.join(['picie', 'predict', args.config, args.out, 'FOLDER'])
+        common.print_facts({'Checkpoint': args.out, 'Full log': done.log, 'Next': command})
+    return done.metrics

@@ -1,0 +1,13 @@
+"""When to cluster, to name and to draw."""
+
+from .cluster_to_class_hook import ClusterToClassHook
+from .console_hook import ConsoleHook
+from .kmeans_centroid_hook import KMeansCentroidHook
+from .matched_visualization_hook import MatchedVisualizationHook
+
+__all__ = [
+    'ClusterToClassHook',
+    'ConsoleHook',
+    'KMeansCentroidHook',
+    'MatchedVisualizationHook',
+]

@@ -1,0 +1,86 @@
+"""What a run shows on the terminal while it works."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from mmengine.dist import is_main_process
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+#: It prints to the standard output of the moment, and without colours where that is no terminal.
+CONSOLE = Console(highlight=False, soft_wrap=True)
+
+Item = TypeVar('Item')
+
+
+class Bar:
+    """A progress bar with the time left, which goes when it is done; only one at a time.
+
+    Where there is no terminal it is a line at its start. Other processes than the main one show
+    nothing.
+
+    Args:
+        description (str): what is done.
+        total (int): steps.
+        done (int): steps that are done already.
+    """
+
+    def __init__(self, description: str, total: int, done: int = 0) -> None:
+        self._progress: Progress | None = None
+        if not is_main_process():
+            return
+        if not (CONSOLE.is_terminal and CONSOLE.is_interactive):
+            say(f'{description} ...')
+            return
+        self._progress = Progress(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=CONSOLE,
+            transient=True,
+            refresh_per_second=4,
+        )
+        self._task = self._progress.add_task(description, total=total, completed=done)
+        self._progress.start()
+
+    def advance(self) -> None:
+        """Count a step."""
+        if self._progress is not None:
+            self._progress.advance(self._task)
+
+    def stop(self) -> None:
+        """Take the bar away; doing it again changes nothing."""
+        if self._progress is not None:
+            self._progress.stop()
+
+
+def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+    """The items, with a :class:`Bar`.
+
+    Args:
+        items (Iterable): to go through.
+        description (str): what is done with them.
+        total (int): their number.
+
+    Yields:
+        Item: each of them.
+    """
+    bar = Bar(description, total)
+    try:
+        for item in items:
+            yield item
+            bar.advance()
+    finally:
+        bar.stop()
+
+
+def say(text: str) -> None:
+    """Print a line, on the main process.
+
+    Args:
+        text (str): plain text; brackets have no meaning in it.
+    """
+    if is_main_process():
+        CONSOLE.print(text, markup=False)
+        CONSOLE.file.flush()

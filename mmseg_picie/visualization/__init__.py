@@ -1,0 +1,5 @@
+"""Pictures of segments."""
+
+from .segment_visualizer import SegmentVisualizer
+
+__all__ = ['SegmentVisualizer']
