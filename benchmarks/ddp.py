@@ -1,237 +1,169 @@
 """One process and several ranks (gloo or nccl) on the same data: python benchmarks/ddp.py CONFIG.
 
 Every number of ranks runs in turn, with the same global batches and the same number of threads in
-total, as torchrun would start it. Compared are the centroids of the first clustering and the scores
-that they give before any training, when all weights are still the same, and the wall time of the
-epochs. After training, the weights differ with the batches that the norms of a rank see; the last
-columns say by how much the scores do, and whether all ranks hold the same state.
+total. Compared are the centroids of the first clustering and the scores that they give before any
+training, when all weights are still the same, and the wall time of the epochs. After training, the
+weights differ with the batches that the norms of a rank see; the last columns say by how much the
+scores do, and whether all ranks hold the same state.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import os
+import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import common
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
-from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.dist import all_gather
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from report import add_output, make_header, publish
-from run_config import add_sizes, set_run, set_sizes, set_workers
-from start import choose_environment
-from timers import EpochTimer
 
-from mmseg_picie.engine import cli
-from mmseg_picie.engine.json_files import write_json
+from mmseg_picie.apis.json_files import write_json
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Any] | None:
-    """Measure as the command line says.
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure as the command line says."""
+    parser = common.make_parser(__doc__, repeats=1)
+    common.add_config(parser)
+    parser.add_argument('--ranks', type=common.positive, nargs='+', default=[1, 2])
+    parser.add_argument('--epochs', type=common.positive, default=2, help='the last is timed')
+    parser.add_argument('--threads', type=common.positive, help='of all ranks (default: cores)')
+    args = parser.parse_args(argv)
+    epochs, threads = 1 if args.quick else args.epochs, args.threads or os.cpu_count() or 1
 
-    Args:
-        argv: Words of the command line; None takes those of this process.
+    def make_ways(config: Config) -> dict[str, partial]:
+        size = config.train_dataloader.batch_size
+        if any(size % ranks for ranks in args.ranks):
+            parser.error(
+                'argument --ranks: must divide train_dataloader.batch_size, but got '
+                f'{args.ranks} for {size}'
+            )
+        return {
+            str(ranks): partial(run_ranks, config, ranks, epochs, threads // ranks)
+            for ranks in args.ranks
+        }
 
-    Returns:
-        The content of the JSON file.
-    """
-    args = parse_arguments(argv)
-    if args.child:
-        run_child(args.parser, Config.fromfile(args.config), args.child)
-        return None
-    config = cli.read_config(args.parser, args)
-    set_sizes(config, args.sizes)
-    set_workers(config, args.workers)
-    size = config.train_dataloader.batch_size
-    if any(size % ranks for ranks in args.ranks):
-        args.parser.error(
-            f'argument --ranks: must divide train_dataloader.batch_size, but got {args.ranks} for '
-            f'{size}'
-        )
-    header = make_header((config.get('randomness') or {}).get('seed', 0))
-    found: dict[int, list[dict]] = {ranks: [] for ranks in args.ranks}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(args.repeats):
-            for ranks in args.ranks:
-                found[ranks].append(call_children(config, ranks, args, Path(folder)))
-    return publish(header, make_rows(found), args.out, repetitions=found)
+    common.compare(args, make_ways, make_rows)
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; `parser` of the result reports later mistakes."""
-    parser = argparse.ArgumentParser(description='Compare several ranks with one process.')
-    parser.add_argument('config', help='config file of a PiCIE training')
-    parser.add_argument('--ranks', type=int, nargs='+', default=[1, 2], help='(default: 1 2)')
-    parser.add_argument(
-        '--epochs', type=int, default=2, help='of which the last is timed (default: 2)'
-    )
-    parser.add_argument('--repeats', type=int, default=1, help='(default: %(default)s)')
-    parser.add_argument(
-        '--threads', type=int, help='of all ranks together (default: as many as cores)'
-    )
-    parser.add_argument('--workers', type=int, help="of the loaders (default: the config's own)")
-    add_sizes(parser)
-    add_output(parser, quick='one epoch, to try it out')
-    parser.add_argument('--child', help=argparse.SUPPRESS)
-    cli.add_cfg_options(parser)
-    args = cli.parse_args(parser, argv)
-    args.parser = parser
-    if args.quick:
-        args.epochs, args.repeats, args.workers = 1, 1, 0
-    for name, value in (
-        ('ranks', min(args.ranks)),
-        ('epochs', args.epochs),
-        ('repeats', args.repeats),
-    ):
-        if value < 1:
-            parser.error(f'argument --{name}: must be at least 1, but got {value}')
-    args.threads = args.threads or os.cpu_count() or 1
-    return args
-
-
-def call_children(
-    config: Config, ranks: int, args: argparse.Namespace, folder: Path
-) -> dict[str, Any]:
+def run_ranks(config: Config, ranks: int, epochs: int, threads: int) -> dict[str, Any]:
     """Train on some ranks; what rank 0 wrote down."""
     config = copy.deepcopy(config)
-    set_run(config, folder, args.epochs, None)
     config.train_dataloader.batch_size //= ranks
-    config.launcher = 'none' if ranks == 1 else 'pytorch'
-    path, out = folder / 'config.py', folder / 'found.json'
-    config.dump(str(path))
-    command = [sys.executable]
-    if ranks > 1:
-        command += ['-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={ranks}']
-    command += [__file__, str(path), '--child', str(out)]
-    threads = {'OMP_NUM_THREADS': str(max(1, args.threads // ranks))}
-    environment = os.environ | choose_environment() | threads
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if result.returncode:
-        raise SystemExit(f'the run on {ranks} ranks failed:\n{result.stderr[-6000:]}')
-    return json.loads(out.read_text())
+    os.environ['OMP_NUM_THREADS'] = str(max(1, threads))  # which the ranks inherit
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, 'found.json')
+        torch.multiprocessing.spawn(run_rank, (ranks, config, epochs, port, out), nprocs=ranks)
+        return json.loads(out.read_text())
 
 
-def run_child(parser: argparse.ArgumentParser, config: Config, out: str) -> None:
+def run_rank(rank: int, ranks: int, config: Config, epochs: int, port: int, out: Path) -> None:
     """One rank of a run."""
-    cli.prepare_launcher(parser, config)
-    timer = EpochTimer()
-    check = FirstClustering(timer)
-    with timer.waiting():
-        runner = cli.build_runner(config)
-        timer.attach(runner)
-        runner.register_hook(check, priority=100)
-        runner.train()
-    spread = rank_spread(runner)
-    if get_rank() == 0:
-        content = dict(
-            threads=torch.get_num_threads(),
-            world_size=get_world_size(),
-            epochs=timer.records,
-            centroids=check.centroids,
-            first_scores=check.first_scores,
-            last_scores=check.last_scores,
-            rank_spread=spread,
+    common.silence()
+    if ranks > 1:
+        config.launcher = 'pytorch'
+        join(rank, ranks, config, port)
+    watch = Watch()
+    times = common.train(config, epochs, lambda runner: runner.register_hook(watch, priority=100))
+    if rank == 0:
+        write_json(out, dict(watch.found, threads=torch.get_num_threads(), epochs=times))
+    if ranks > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def join(rank: int, ranks: int, config: Config, port: int) -> None:
+    """Say what mmengine needs to start the process group; on a CPU, start it."""
+    address = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), LOCAL_RANK=str(rank))
+    os.environ.update(address, RANK=str(rank), WORLD_SIZE=str(ranks))
+    if not torch.cuda.is_available():  # mmengine's own start would call CUDA
+        dist.init_process_group('gloo')
+        config.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=config.get('find_unused_parameters', False),
         )
-        write_json(out, content)
-    cli.leave_process_group()
 
 
-class FirstClustering(Hook):
-    """Keeps the first centroids and the scores that they give before any training.
+class Watch(Hook):
+    """Keeps the first centroids and their scores, the last scores, and how far ranks are apart."""
 
-    Args:
-        timer: Which does not count the validation that this takes.
-    """
-
-    def __init__(self, timer: EpochTimer) -> None:
-        self._timer = timer
-        self.centroids: list | None = None
-        self.first_scores: dict[str, float] | None = None
-        self.last_scores: dict[str, float] | None = None
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Keep the centroids and validate, once."""
-        if self.centroids is not None:
+        """Keep the centroids and validate, once; the time counts as evaluation."""
+        if 'centroids' in self.found:
             return
-        self._timer.pause()
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self.centroids = model.decode_head.centroids.tolist()
+        self.found['centroids'] = _unwrap(runner).decode_head.centroids.tolist()
         if runner.val_loop is not None:
             runner.val_loop.run()
-            self.first_scores = self.last_scores
-        self._timer.go_on('training')
+        self.found['first_scores'] = self.found.get('last_scores')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Keep the scores."""
-        self.last_scores = dict(metrics or {})
+        self.found['last_scores'] = dict(metrics or {})
+
+    def after_train(self, runner: Runner) -> None:
+        """Find the largest difference between ranks of any parameter and of any buffer."""
+        model = _unwrap(runner)
+        for kind, tensors in (('parameters', model.parameters()), ('buffers', model.buffers())):
+            copies = (torch.stack(all_gather(tensor.detach().double())) for tensor in tensors)
+            apart = [(stack - stack[0]).abs().max().item() for stack in copies if stack.numel()]
+            self.found[kind] = max(apart, default=0.0)
 
 
-def rank_spread(runner: Runner) -> dict[str, float]:
-    """Largest difference between ranks of any parameter and of any buffer."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    spread = {}
-    for kind, tensors in (('parameters', model.parameters()), ('buffers', model.buffers())):
-        worst = 0.0
-        for tensor in tensors:
-            copies = torch.stack(all_gather(tensor.detach().double().contiguous()))
-            worst = max(worst, float((copies - copies[0]).abs().max()) if copies.numel() else 0.0)
-        spread[kind] = worst
-    return spread
+def _unwrap(runner: Runner) -> torch.nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
-def make_rows(found: dict[int, list[dict]]) -> list[dict[str, Any]]:
+def make_rows(found: dict[str, list[dict]]) -> list[dict[str, Any]]:
     """One row for each number of ranks, compared with the first."""
-    reference = next(iter(found.values()))[0]
+    seconds = {
+        name: [sum(run['epochs'][-1].values()) for run in runs] for name, runs in found.items()
+    }
+    first = next(iter(found))
+    reference = found[first][0]
     rows = []
-    for ranks, runs in found.items():
-        seconds = [run['epochs'][-1]['whole'] for run in runs]
-        first = runs[0]
+    for name, (run, *_) in found.items():
+        centroids = torch.tensor(run['centroids']) - torch.tensor(reference['centroids'])
         rows.append(
             dict(
-                ranks=ranks,
-                threads_per_rank=first['threads'],
-                epoch_seconds=statistics.median(seconds),
-                clustering_seconds=statistics.median(
-                    [run['epochs'][-1]['clustering'] for run in runs]
-                ),
-                training_seconds=statistics.median([run['epochs'][-1]['training'] for run in runs]),
-                centroid_difference=_difference(first['centroids'], reference['centroids']),
-                score_difference=_score_difference(first, reference, 'first_scores'),
-                trained_score_difference=_score_difference(first, reference, 'last_scores'),
-                parameters_between_ranks=first['rank_spread']['parameters'],
-                buffers_between_ranks=first['rank_spread']['buffers'],
+                ranks=int(name),
+                threads_per_rank=run['threads'],
+                epoch_seconds=statistics.median(seconds[name]),
+                times_faster=statistics.median(common.round_ratios(seconds[first], seconds[name])),
+                centroid_difference=centroids.abs().max().item(),
+                score_difference=_difference(run['first_scores'], reference['first_scores']),
+                trained_score_difference=_difference(run['last_scores'], reference['last_scores']),
+                parameters_between_ranks=run['parameters'],
+                buffers_between_ranks=run['buffers'],
             )
         )
-    times = [row['epoch_seconds'] for row in rows]
-    for row, seconds in zip(rows, times, strict=True):
-        row['times_faster'] = times[0] / seconds
     return rows
 
 
-def _difference(first: list, second: list) -> float:
-    return float((torch.tensor(first) - torch.tensor(second)).abs().max())
-
-
-def _score_difference(run: dict, reference: dict, name: str) -> float | None:
+def _difference(scores: dict | None, others: dict | None) -> float | None:
     """Largest difference of a score in points; None without validation."""
-    scores, others = run[name], reference[name]
     if not scores or not others:
         return None
-    return max(
-        abs(scores[key] - others[key])
-        for key in scores
-        if scores[key] is not None and others[key] is not None
-    )
+    known = [key for key in scores if None not in (scores[key], others[key])]
+    return max(abs(scores[key] - others[key]) for key in known)
 
 
 if __name__ == '__main__':

@@ -1,13 +1,12 @@
 """K-means of this package beside faiss and scikit-learn: python benchmarks/kmeans.py.
 
-The fit is compared with `faiss.Kmeans` on all points, with the same seed and iterations, and with
-the package's own, which takes its place for few clusters and where faiss is missing. The mini-batch
-step is compared with `MiniBatchKMeans.partial_fit` of scikit-learn, as it is by default and in its
-fastest way (without labels of the batch), on the same batches from the same centroids. Each takes
-many, one after the other, as in a training: for some milliseconds the threads of the last library
-still look for work and keep the next from the cores, which are slower at first. Features are of
-unit length: a mixture of Gaussians, projected on the sphere. All use the same number of threads.
-Inertia is the mean squared distance.
+The fit is compared with `faiss.Kmeans` on all points and with Lloyd's algorithm of scikit-learn,
+which assigns the points once more at its end; all begin with the same points. The mini-batch step
+is compared with `MiniBatchKMeans.partial_fit` of scikit-learn in its fastest way (without labels of
+the batch), on the same batches from the same centroids. Each takes many, one after the other, as in
+a training. Features are of unit length: a mixture of Gaussians, projected on the sphere. All use
+the same number of threads (`OMP_NUM_THREADS`). Inertia is the mean squared distance. `times_ours`
+is the median of the ratios of each round.
 """
 
 from __future__ import annotations
@@ -19,97 +18,77 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-if __name__ == '__main__':  # as a training does
-    from start import restart_with_mimalloc
-
-    restart_with_mimalloc()
-
+import common
+import faiss
+import numpy as np
 import torch
 import torch.nn.functional as F
-from report import add_output, in_turn, make_header, publish
-from sklearn.cluster import MiniBatchKMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from mmseg_picie.acceleration.allocator import restart_with_mimalloc
 from mmseg_picie.clustering import (
     KMeansState,
-    assign,
+    choose_points,
     cluster_sums,
-    import_faiss,
     initial_fit,
-    lloyd_fit,
     minibatch_update,
 )
-from mmseg_picie.engine.host import keep_freed_memory
 
-#: Points, channels and clusters, without --points, --dim and --clusters.
-CASES = ((2_000_000, 128, 27), (200_000, 128, 100), (200_000, 128, 500))
+CASES = ((2_000_000, 128, 27), (200_000, 128, 100), (200_000, 128, 500), (200_000, 768, 27))
 BLOCK = 1 << 16
-#: Times that each way takes the batches, batches at least, and points of all of them.
-STREAMS, BATCHES, STREAM_POINTS = 3, 10, 640_000
+#: Batches of a stream at least, and points of all of them.
+BATCHES, STREAM_POINTS = 10, 640_000
+OURS = 'mmseg_picie'
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Measure as the command line says.
-
-    Args:
-        argv: Words of the command line; None takes those of this process.
-
-    Returns:
-        The content of the JSON file.
-    """
-    args = parse_arguments(argv)
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
-    threads = torch.get_num_threads()
-    faiss = import_faiss()
-    if faiss is not None:
-        faiss.omp_set_num_threads(threads)
-    keep_freed_memory()  # as a training does
-    header = make_header(args.seed)
-    header['iterations of the fit'] = args.iters
-    rows = []
-    with threadpool_limits(threads, user_api='openmp'), threadpool_limits(threads, user_api='blas'):
-        for points, dim, clusters in cases(args):
-            features = make_features(points, dim, clusters, args.seed)
-            rows += measure_fit(features, clusters, args)
-            for size in args.batches:
-                rows += measure_step(features, clusters, min(size, points), args)
-            del features
-    return publish(header, rows, args.out)
-
-
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description='Compare k-means with faiss and scikit-learn.')
-    parser.add_argument('--points', type=int, help='instead of the three cases of the header')
-    parser.add_argument('--dim', type=int, default=128, help='(default: %(default)s)')
-    parser.add_argument('--clusters', type=int, nargs='+', default=[27])
-    parser.add_argument('--iters', type=int, default=20, help='of the fit (default: %(default)s)')
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure as the command line says."""
+    parser = common.make_parser(__doc__)
+    parser.add_argument(
+        '--cases',
+        type=parse_case,
+        nargs='+',
+        default=CASES,
+        metavar='POINTSxDIMxCLUSTERS',
+        help='(default: {})'.format(' '.join('x'.join(map(str, case)) for case in CASES)),
+    )
+    parser.add_argument('--iters', type=common.positive, default=20, help='(default: %(default)s)')
     parser.add_argument(
         '--batches',
-        type=int,
-        nargs='+',
+        type=common.positive,
+        nargs='*',
         default=[6_400, 51_200, 204_800],
         metavar='POINTS',
         help='sizes of the mini-batches (default: %(default)s)',
     )
-    parser.add_argument('--repeats', type=int, default=3, help='of the fit (default: %(default)s)')
-    parser.add_argument('--threads', type=int, help="(default: torch's own number)")
-    parser.add_argument('--seed', type=int, default=0, help='(default: %(default)s)')
-    add_output(parser, quick='few points, to try it out')
     args = parser.parse_args(argv)
+    args.seed = args.seed or 0
     if args.quick:
-        args.points, args.dim, args.batches = args.points or 4000, min(args.dim, 32), [500, 2000]
-        args.repeats = 1
-    return args
+        args.cases, args.batches, args.repeats = [(4000, 32, 5)], [500, 2000], 1
+    threads = torch.get_num_threads()
+    faiss.omp_set_num_threads(threads)
+    header = common.make_header(args.seed)
+    header['iterations of the fit'] = args.iters
+    fits, steps = [], []
+    with threadpool_limits(threads):
+        for points, dim, clusters in args.cases:
+            features = make_features(points, dim, clusters, args.seed)
+            fits += measure_fit(features, clusters, args)
+            for size in sorted({min(size, points) for size in args.batches}):
+                steps += measure_step(features, clusters, size, args)
+    common.publish(header, args.out, fits, steps)
 
 
-def cases(args: argparse.Namespace) -> list[tuple[int, int, int]]:
-    """What to measure: points, channels, clusters."""
-    if args.points is None:
-        return list(CASES)
-    return [(args.points, args.dim, clusters) for clusters in args.clusters]
+def parse_case(text: str) -> tuple[int, ...]:
+    """Read POINTSxDIMxCLUSTERS."""
+    case = tuple(common.positive(part) for part in text.split('x'))
+    if len(case) != 3 or case[0] < case[2]:
+        raise argparse.ArgumentTypeError(
+            f'must be POINTSxDIMxCLUSTERS, with a point for each cluster, but got {text!r}'
+        )
+    return case
 
 
 def make_features(points: int, dim: int, clusters: int, seed: int) -> Tensor:
@@ -128,131 +107,110 @@ def make_features(points: int, dim: int, clusters: int, seed: int) -> Tensor:
 
 def inertia(features: Tensor, centroids: Tensor) -> float:
     """Mean squared distance to the nearest centroid."""
-    total = sum(
-        float(assign(part, centroids).sq_distances.sum(dtype=torch.float64))
-        for part in features.split(BLOCK)
-    )
+    total = 0.0
+    for part in features.split(BLOCK):
+        total += torch.cdist(part, centroids).amin(1).square().sum(dtype=torch.float64).item()
     return total / len(features)
+
+
+def choose_start(features: Tensor, clusters: int, seed: int) -> np.ndarray:
+    """The (K, D) points that :func:`initial_fit` begins with; faiss chooses the same."""
+    return features[choose_points(len(features), clusters, seed)].numpy()
 
 
 def measure_fit(features: Tensor, clusters: int, args: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each way to fit."""
-    ways: dict[str, Callable[[], Tensor]] = {
-        'mmseg_picie': partial(initial_fit, features, clusters, args.iters, args.seed),
-        'mmseg_picie without faiss': partial(lloyd_fit, features, clusters, args.iters, args.seed),
-    }
-    reference = 'mmseg_picie without faiss'
-    if import_faiss() is not None:
-        reference = 'faiss'
-        ways['faiss'] = partial(faiss_fit, features, clusters, args.iters, args.seed)
+    start = choose_start(features, clusters, args.seed)
+
+    def fit_faiss() -> Tensor:
+        # Without the limits it would use 256 points a cluster, and warn below 39.
+        limits = dict(max_points_per_centroid=len(features), min_points_per_centroid=1)
+        kmeans = faiss.Kmeans(features.shape[1], clusters, niter=args.iters, **limits)
+        kmeans.train(features.numpy(), init_centroids=start)
+        return torch.from_numpy(kmeans.centroids)
+
+    def fit_sklearn() -> Tensor:
+        kmeans = KMeans(
+            clusters, init=start, n_init=1, tol=0, max_iter=args.iters, algorithm='lloyd'
+        )
+        return torch.from_numpy(kmeans.fit(features.numpy()).cluster_centers_)
 
     def timed(fit: Callable[[], Tensor]) -> tuple[float, float]:
         started = time.perf_counter()
         centroids = fit()
-        seconds = time.perf_counter() - started
-        return seconds, inertia(features, centroids)
+        return time.perf_counter() - started, inertia(features, centroids)
 
-    initial_fit(features[: 2 * clusters], clusters, 1, args.seed)  # it may have to be compiled
-    found = in_turn({name: partial(timed, fit) for name, fit in ways.items()}, args.repeats)
-    return _rows('fit', reference, found, features, clusters, None)
-
-
-def faiss_fit(features: Tensor, clusters: int, iters: int, seed: int) -> Tensor:
-    """`faiss.Kmeans` on all points: without the limits it would use 256 points a cluster."""
-    faiss = import_faiss()
-    assert faiss is not None
-    kmeans = faiss.Kmeans(
-        features.shape[1],
-        clusters,
-        niter=iters,
-        seed=seed,
-        max_points_per_centroid=len(features),
-        min_points_per_centroid=1,
-    )
-    kmeans.train(features.numpy())
-    return torch.from_numpy(kmeans.centroids)
+    ours = partial(initial_fit, features, clusters, args.iters, args.seed)
+    ways = {OURS: ours, 'faiss': fit_faiss, 'scikit-learn': fit_sklearn}
+    initial_fit(features[: 2 * clusters], clusters, 1, args.seed)  # warm-up
+    found = common.in_turn({name: partial(timed, fit) for name, fit in ways.items()}, args.repeats)
+    return make_rows('fit', found, features, clusters, len(features))
 
 
 def measure_step(
     features: Tensor, clusters: int, size: int, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Streams of mini-batches by the package and two ways of scikit-learn, in turn.
-
-    The first step of a stream is a warm-up.
-    """
-    generator = torch.Generator().manual_seed(args.seed)
-    start = features[torch.randperm(len(features), generator=generator)[:clusters]]
+    """One row for each way to take mini-batches; the first of a stream is a warm-up."""
+    start = choose_start(features, clusters, args.seed)
     different = [part for part in features.split(size) if len(part) == size]
     number = max(BATCHES, STREAM_POINTS // size)
     batches = (different * number)[:number]
-    common = dict(init=start.numpy(), n_init=1, batch_size=size, random_state=args.seed)
-    no_labels = dict(compute_labels=False, reassignment_ratio=0.0)
 
-    def step_ours(state: KMeansState, batch: Tensor) -> KMeansState:
-        return minibatch_update(state, cluster_sums(batch, state.centroids))
-
-    def step_theirs(kmeans: MiniBatchKMeans, batch: Tensor) -> MiniBatchKMeans:
-        return kmeans.partial_fit(batch.numpy())
-
-    def stream(step: Callable, state: Any) -> tuple[Any, list[float]]:
+    def stream(step: Callable[[Any, Tensor], Any], state: Any) -> tuple[float, float]:
         seconds = []
         for batch in batches:
             started = time.perf_counter()
             state = step(state, batch)
             seconds.append(time.perf_counter() - started)
-        return state, seconds[1:]
+        if isinstance(state, MiniBatchKMeans):
+            centroids = torch.from_numpy(state.cluster_centers_)
+        else:
+            centroids = state.centroids
+        return statistics.median(seconds[1:]), inertia(features, centroids)
 
-    ways: dict[str, Callable[[], tuple[Any, list[float]]]] = {
-        'mmseg_picie': lambda: stream(
-            step_ours, KMeansState(start.clone(), torch.zeros(clusters, dtype=torch.int64))
-        ),
-        'scikit-learn': lambda: stream(step_theirs, MiniBatchKMeans(clusters, **common)),
-        'scikit-learn without labels': lambda: stream(
-            step_theirs, MiniBatchKMeans(clusters, **no_labels, **common)
-        ),
-    }
-    found = {}
-    for name, streams in in_turn(ways, STREAMS).items():
-        state, _ = streams[0]
-        centroids = getattr(state, 'cluster_centers_', None)
-        centroids = state.centroids if centroids is None else torch.from_numpy(centroids).float()
-        value = inertia(features, centroids)
-        found[name] = [(seconds, value) for _, times in streams for seconds in times]
-    return _rows('step', 'scikit-learn', found, features, clusters, size)
+    def run_ours() -> tuple[float, float]:
+        state = KMeansState(torch.from_numpy(start), torch.zeros(clusters, dtype=torch.int64))
+        return stream(lambda s, b: minibatch_update(s, cluster_sums(b, s.centroids)), state)
+
+    def run_sklearn() -> tuple[float, float]:
+        fastest = dict(compute_labels=False, reassignment_ratio=0.0)
+        kmeans = MiniBatchKMeans(clusters, init=start, n_init=1, batch_size=size, **fastest)
+        return stream(lambda k, batch: k.partial_fit(batch.numpy()), kmeans)
+
+    found = common.in_turn({OURS: run_ours, 'scikit-learn': run_sklearn}, args.repeats)
+    return make_rows('step', found, features, clusters, size)
 
 
-def _rows(
-    kind: str,
-    reference: str,
+def make_rows(
+    what: str,
     found: dict[str, list[tuple[float, float]]],
     features: Tensor,
     clusters: int,
-    size: int | None,
+    points: int,
 ) -> list[dict[str, Any]]:
-    """Medians of each way, and the times and inertias of the reference over them."""
-    median = {
-        name: [statistics.median(values) for values in zip(*pairs, strict=True)]
-        for name, pairs in found.items()
-    }
-    points = size or len(features)
-    return [
-        dict(
-            what=kind,
-            points=points,
-            dim=features.shape[1],
-            clusters=clusters,
-            way=name,
-            repetitions=len(found[name]),
-            seconds=seconds,
-            ns_per_point=1e9 * seconds / points,
-            inertia=value,
-            reference=reference,
-            times_faster=median[reference][0] / seconds,
-            inertia_ratio=value / median[reference][1],
+    """Medians of each way, and ratios to those of this package in the same round."""
+    rows = []
+    for name, rounds in found.items():
+        (seconds, inertias), (our_seconds, our_inertias) = (
+            list(zip(*way, strict=True)) for way in (rounds, found[OURS])
         )
-        for name, (seconds, value) in median.items()
-    ]
+        rows.append(
+            dict(
+                what=what,
+                points=points,
+                dim=features.shape[1],
+                clusters=clusters,
+                way=name,
+                seconds=statistics.median(seconds),
+                ns_per_point=1e9 * statistics.median(seconds) / points,
+                times_ours=statistics.median(common.round_ratios(seconds, our_seconds)),
+                inertia=statistics.median(inertias),
+                inertia_ratio=statistics.median(common.round_ratios(inertias, our_inertias)),
+            )
+        )
+    return rows
 
 
 if __name__ == '__main__':
+    restart_with_mimalloc()  # as a training does
     main()

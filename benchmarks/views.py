@@ -9,7 +9,6 @@ is the mean absolute difference of the two chains' views in grey levels: they do
 from __future__ import annotations
 
 import argparse
-import copy
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,101 +16,68 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-if __name__ == '__main__':  # as a training does
-    from start import restart_with_mimalloc
-
-    restart_with_mimalloc()
-
+import common
 import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
-from report import add_output, in_turn, make_header, publish, seconds_of
-from run_config import add_sizes, register, set_sizes, transforms_of
 from torch import Tensor
 
 from mmseg_picie.datasets import EpochKeySampler
 from mmseg_picie.datasets.image_files import find_images
-from mmseg_picie.datasets.synthetic_scenes import draw_scene
-from mmseg_picie.datasets.transforms.sizes import to_size
-from mmseg_picie.engine import cli
-from mmseg_picie.engine.host import keep_freed_memory
+from mmseg_picie.datasets.scenes import draw_scene
 from mmseg_picie.views import GeometricDraw, GeometricSpace, PhotometricDraw, PhotometricSpace
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs/picie_fpn_efficientnet-lite0_camvid.py'
 #: (height, width) of the files that are made.
 FILE_SIZES = ((360, 480), (480, 640))
+BILINEAR = Image.Resampling.BILINEAR
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    """Measure as the command line says.
-
-    Args:
-        argv: Words of the command line; None takes those of this process.
-
-    Returns:
-        The content of the JSON file.
-    """
-    args = parse_arguments(argv)
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure as the command line says."""
+    parser = common.make_parser(__doc__, repeats=5)
+    common.add_config(parser, nargs='?', default=str(CONFIG))
+    parser.add_argument('--folder', type=Path, help='of images; without it, JPEG files are made')
+    parser.add_argument('--images', type=common.positive, default=64, help='(default: %(default)s)')
+    args = parser.parse_args(argv)
+    if args.quick:
+        args.images, args.repeats = 3, 1
+    if args.folder and not args.folder.is_dir():
+        parser.error(f'argument --folder: there is no folder {args.folder}; check the path')
     # One core, as in the worker of a data loader.
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    keep_freed_memory()  # as a training does
-    config = cli.read_config(args.parser, args)
-    register(config)
-    header = make_header(args.seed)
-    rows = []
+    header = common.make_header(args.seed)
     with tempfile.TemporaryDirectory() as temporary:
-        folders = {'given': Path(args.folder)} if args.folder else make_files(temporary, args)
-        for name, folder in folders.items():
-            for sizes in args.sizes or [None]:
-                sized = copy.deepcopy(config)
-                set_sizes(sized, sizes)
-                rows.append(dict(files=name, **measure(sized, folder, args)))
-    return publish(header, rows, args.out)
+        folders = [args.folder] if args.folder else make_files(Path(temporary), args)
+        rows = [
+            measure(config, folder, args)
+            for folder in folders
+            for config in common.read_configs(args)
+        ]
+    common.publish(header, args.out, rows)
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; `parser` of the result reports later mistakes."""
-    parser = argparse.ArgumentParser(description='Compare the making of views with Pillow.')
-    parser.add_argument('config', nargs='?', default=str(CONFIG), help='(default: %(default)s)')
-    parser.add_argument('--folder', help='of images; without it, JPEG files are made')
-    parser.add_argument('--images', type=int, default=64, help='number (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=5, help='rounds (default: %(default)s)')
-    add_sizes(parser, several=True)
-    parser.add_argument('--seed', type=int, default=0, help='(default: %(default)s)')
-    add_output(parser, quick='few images, to try it out')
-    cli.add_cfg_options(parser)
-    args = cli.parse_args(parser, argv)
-    args.parser = parser
-    if args.quick:
-        args.images, args.repeats = 3, 1
-    for name in ('images', 'repeats'):
-        if getattr(args, name) < 1:
-            parser.error(f'argument --{name}: must be at least 1, but got {getattr(args, name)}')
-    if args.folder and not Path(args.folder).is_dir():
-        parser.error(f'argument --folder: there is no folder {args.folder}; check the path')
-    return args
-
-
-def make_files(temporary: str, args: argparse.Namespace) -> dict[str, Path]:
+def make_files(parent: Path, args: argparse.Namespace) -> list[Path]:
     """Write scenes as JPEG files of two sizes; the folder of each."""
-    folders = {}
+    folders = []
     for height, width in FILE_SIZES:
-        folder = Path(temporary, f'{width}x{height}')
+        folder = parent / f'{width}x{height}'
         folder.mkdir()
         for index in range(args.images):
-            image, _ = draw_scene(args.seed, index, height, width)
+            image, _ = draw_scene(args.seed or 0, index, height, width)
             path = str(folder / f'{index:04d}.jpg')
             cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, 95])
-        folders[folder.name] = folder
+        folders.append(folder)
     return folders
 
 
 def measure(config: Config, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """One row: both chains over the same images and draws, in turn, with other draws each round."""
+    common.register(config)
     dataset = DATASETS.build(
         dict(
             type='ImageFolderDataset',
@@ -120,53 +86,44 @@ def measure(config: Config, folder: Path, args: argparse.Namespace) -> dict[str,
             indices=min(args.images, len(find_images(str(folder)))),
         )
     )
-    settings = next(transforms_of(config, 'PairedViews'))
-    chain = PillowChain(settings)
-    sampler = EpochKeySampler(dataset, seed=args.seed)
+    chain = PillowChain(config)
+    sampler = EpochKeySampler(dataset, seed=args.seed or 0)
 
     def run(make: Callable[[Any], Any], epochs: list[int]) -> float:
         sampler.set_epoch(epochs.pop())
-        return seconds_of(lambda: [make(key) for key in sampler])
+        return common.seconds_of(lambda: [make(key) for key in sampler])
 
     def pillow(key: Any) -> list[Tensor]:
         return chain(dataset.get_data_info(key.sample_idx)['img_path'], key.rng())
 
     differences = [
-        np.mean([np.abs(a.numpy().astype(float) - b.numpy()).mean() for a, b in pairs])
-        for pairs in (
-            zip(dataset[key]['inputs'], pillow(key), strict=True) for key in list(sampler)[:16]
-        )
+        (ours.float() - theirs.float()).abs().mean().item()
+        for key in list(sampler)[:16]
+        for ours, theirs in zip(dataset[key]['inputs'], pillow(key), strict=True)
     ]  # which warms both up as well
-    ways = {'mmseg_picie': dataset.__getitem__, 'pillow': pillow}
-    found = in_turn(
-        {name: partial(run, make, list(range(args.repeats))) for name, make in ways.items()},
-        args.repeats,
-    )
-    ours, theirs = (statistics.median(found[name]) / len(dataset) for name in ways)
+    ways = {'ours': dataset.__getitem__, 'pillow': pillow}
+    runs = {name: partial(run, make, list(range(args.repeats))) for name, make in ways.items()}
+    found = common.in_turn(runs, args.repeats)
+    seconds = {name: statistics.median(times) / len(dataset) for name, times in found.items()}
     return dict(
+        files=folder.name,
         base='x'.join(map(str, chain.base_size)),
-        view='x'.join(map(str, chain.view_size)),
+        view=common.view_name(config),
         images=len(dataset),
-        repetitions=args.repeats,
-        images_per_second=1 / ours,
-        pillow_images_per_second=1 / theirs,
-        ms_per_image=1e3 * ours,
-        pillow_ms_per_image=1e3 * theirs,
-        times_faster=theirs / ours,
-        difference=float(np.mean(differences)),
+        images_per_second=1 / seconds['ours'],
+        pillow_images_per_second=1 / seconds['pillow'],
+        times_faster=statistics.median(common.round_ratios(found['pillow'], found['ours'])),
+        difference=statistics.mean(differences),
     )
 
 
 class PillowChain:
-    """Views of an image file by Pillow, as :class:`PairedViews` defines them.
+    """Views of an image file by Pillow, as the ``PairedViews`` of a config defines them."""
 
-    Args:
-        settings: Of the config's ``PairedViews``.
-    """
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.base_size = to_size(settings.get('base_size', 640), 'base_size')
-        self.view_size = to_size(settings.get('view_size', 320), 'view_size')
+    def __init__(self, config: Config) -> None:
+        settings = next(common.transforms_of(config, 'PairedViews'))
+        self.base_size = common.size_of(config, key='base_size', default=640)
+        self.view_size = common.size_of(config)
         self.num_views = settings.get('num_views', 2)
         self.keep_ratio = settings.get('keep_ratio', True)
         photometric, geometric = settings.get('photometric', {}), settings.get('geometric', {})
@@ -180,15 +137,12 @@ class PillowChain:
             for _ in range(self.num_views)
         ]
         geometry = self.geometric.draw(rng) if self.geometric else GeometricDraw()
-        image = Image.open(path).convert('RGB')
-        size = self.base_size[::-1]
-        if self.keep_ratio:
-            base = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
-        else:
-            base = image.resize(size, Image.Resampling.BILINEAR)
+        image, size = Image.open(path).convert('RGB'), self.base_size[::-1]
+        fitted = ImageOps.fit(image, size, BILINEAR) if self.keep_ratio else None
+        base = fitted or image.resize(size, BILINEAR)
         first, *others = (change_colours(base, draw) for draw in draws)
         views = [self._crop_flip(first, geometry)]
-        views += [v.resize(self.view_size[::-1], Image.Resampling.BILINEAR) for v in others]
+        views += [view.resize(self.view_size[::-1], BILINEAR) for view in others]
         return [
             torch.from_numpy(np.ascontiguousarray(np.asarray(view)[..., ::-1].transpose(2, 0, 1)))
             for view in views
@@ -199,8 +153,7 @@ class PillowChain:
         # Corners in whole pixels, as Pillow's crop has them.
         left, right = (round(x * width) for x in (draw.left, draw.left + draw.width))
         top, bottom = (round(y * height) for y in (draw.top, draw.top + draw.height))
-        image = image.crop((left, top, right, bottom))
-        image = image.resize(self.view_size[::-1], Image.Resampling.BILINEAR)
+        image = image.crop((left, top, right, bottom)).resize(self.view_size[::-1], BILINEAR)
         if draw.hflip:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if draw.vflip:
