@@ -20,8 +20,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
 from mmseg.registry import DATASETS, MODELS
 
-from mmseg_picie.acceleration.fast_frozen_copy import FastFrozenCopy
-from mmseg_picie.acceleration.precision import bfloat16_is_fast
+from mmseg_picie.acceleration.precision import FrozenCopyIn, bfloat16_is_fast
 from mmseg_picie.datasets import EpochKeySampler
 
 DTYPES = ('float32', 'bfloat16')
@@ -60,7 +59,7 @@ def measure(config: Config, args: argparse.Namespace) -> list[dict[str, Any]]:
         data = model.data_preprocessor(items)
         views = [view.contiguous(memory_format=torch.channels_last) for view in data['inputs']]
         batches.append((views, data['data_samples']))
-    frozen = {dtype: FastFrozenCopy(model.encoder, dtype) for dtype in DTYPES}
+    frozen = {dtype: FrozenCopyIn(dtype, model.encoder) for dtype in DTYPES}
     maps: dict[str, list] = {}
 
     def forward(dtype: str) -> None:
