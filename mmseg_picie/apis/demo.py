@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..datasets import SyntheticScenesDataset
 from ..datasets.scenes.synthetic_scenes import draw_scene
-from ..engine.progress import CONSOLE
+from ..engine.progress import get_console
 from ..evaluation.label_files import write_image
 from .ready_configs import find_ready
 from .seed_runs import PICIE, read_last_scores
@@ -118,4 +118,4 @@ def print_scores(scores: dict[str, dict[str, float]], num_clusters: int) -> None
     table.add_column('mIoU %', justify='right')
     for name, metrics in scores.items():
         table.add_row(name, f'{metrics["aAcc"]:.2f}', f'{metrics["mIoU"]:.2f}')
-    CONSOLE.print(table)
+    get_console().print(table)

@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from rich.table import Table
 
-from ..engine.progress import CONSOLE
+from ..engine.progress import get_console
 from .backbone_weights import set_weights
 from .json_files import write_json
 from .seed_runs import PICIE
@@ -193,7 +193,7 @@ def print_table(rows: list[dict], title: str) -> None:
             row = cells[init, fraction]
             words.append(f'{row["mean"]:.2f}' + (f' ± {row["std"]:.2f}' if row['std'] else ''))
         table.add_row(init, *words)
-    CONSOLE.print(table)
+    get_console().print(table)
 
 
 def draw_curves(rows: list[dict], title: str, path: Path) -> None:

@@ -1,16 +1,25 @@
 """What a run shows on the terminal while it works."""
 
+import atexit
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from functools import cache
+from typing import ClassVar, TypeVar
 
 from mmengine.dist import is_main_process
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-#: It prints to the standard output of the moment, and without colours where that is no terminal.
-CONSOLE = Console(highlight=False, soft_wrap=True)
-
 Item = TypeVar('Item')
+
+
+@cache
+def get_console() -> Console:
+    """The console that everything is shown on.
+
+    It is made at its first use, as it looks then whether the standard output is a terminal; while
+    the toolbox is imported it is not.
+    """
+    return Console(highlight=False, soft_wrap=True)
 
 
 class Bar:
@@ -25,11 +34,16 @@ class Bar:
         done (int): steps that are done already.
     """
 
+    _shown: ClassVar['Bar | None'] = None
+
     def __init__(self, description: str, total: int, done: int = 0) -> None:
+        if Bar._shown is not None:  # an error has left it
+            Bar._shown.stop()
         self._progress: Progress | None = None
         if not is_main_process():
             return
-        if not (CONSOLE.is_terminal and CONSOLE.is_interactive):
+        console = get_console()
+        if not (console.is_terminal and console.is_interactive):
             say(f'{description} ...')
             return
         self._progress = Progress(
@@ -37,12 +51,14 @@ class Bar:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=CONSOLE,
+            console=console,
             transient=True,
             refresh_per_second=4,
         )
         self._task = self._progress.add_task(description, total=total, completed=done)
         self._progress.start()
+        Bar._shown = self
+        atexit.register(self._progress.stop)  # an error must not leave the cursor hidden
 
     def advance(self) -> None:
         """Count a step."""
@@ -53,6 +69,8 @@ class Bar:
         """Take the bar away; doing it again changes nothing."""
         if self._progress is not None:
             self._progress.stop()
+            atexit.unregister(self._progress.stop)
+            self._progress = Bar._shown = None
 
 
 def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
@@ -82,5 +100,5 @@ def say(text: str) -> None:
         text (str): plain text; brackets have no meaning in it.
     """
     if is_main_process():
-        CONSOLE.print(text, markup=False)
-        CONSOLE.file.flush()
+        get_console().print(text, markup=False)
+        get_console().file.flush()

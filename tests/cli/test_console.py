@@ -1,7 +1,11 @@
 """What a person sees of a run, and what the log file keeps."""
 
+import io
 import logging
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
+from rich.console import Console
 
 from mmseg_picie.apis import quiet, runs
 from mmseg_picie.cli import main
@@ -179,6 +184,19 @@ def test_pythons_warnings_of_the_toolbox_go_to_the_log(logger, tmp_path):
     assert 'UserWarning: outdated' in (tmp_path / 'file.log').read_text()
 
 
+def test_a_bar_that_an_error_left_makes_room_for_the_next(monkeypatch):
+    console = Console(force_terminal=True, force_interactive=True, file=io.StringIO())
+    monkeypatch.setattr(progress, 'get_console', lambda: console)
+    first = progress.Bar('First', 3)
+    assert list(progress.track('ab', 'Second', 2)) == ['a', 'b']
+    first.advance()
+    first.stop()
+    shown = console.file.getvalue()
+    assert 'First' in shown and 'Second' in shown
+    hide, show = '\x1b[?25l', '\x1b[?25h'
+    assert shown.count(hide) == shown.count(show) == 2  # the cursor is there again
+
+
 def test_a_terminal_shows_one_bar_at_a_time(config, monkeypatch, capfd):
     open_bars, most = [], []
 
@@ -194,11 +212,30 @@ def test_a_terminal_shows_one_bar_at_a_time(config, monkeypatch, capfd):
             super().stop()
 
     monkeypatch.setattr(progress, 'Progress', Counted)
-    monkeypatch.setattr(progress.CONSOLE, '_force_terminal', True)
-    monkeypatch.setattr(progress.CONSOLE, 'is_interactive', True)
     monkeypatch.setenv('TERM', 'xterm')
+    console = Console(force_terminal=True)
+    monkeypatch.setattr(progress, 'get_console', lambda: console)
     main(['train', config])
     # Clustering, training and evaluation of two epochs.
     assert most == [1] * 6 and open_bars == []
     out = capfd.readouterr().out
     assert 'Training, epoch 2/2' in out and 'Training, epoch 2/2 ...' not in out
+
+
+COUNT = """
+import mmseg_picie
+from mmseg_picie.engine.progress import track
+assert list(track(range(3), 'Counting', 3)) == [0, 1, 2]
+"""
+
+
+def test_a_terminal_that_is_there_from_the_start_is_seen_as_one():
+    """The import of the package, which listens to the standard output, must not hide it."""
+    ours, theirs = os.openpty()
+    environment = os.environ | {'TERM': 'xterm', 'PYTHONPATH': str(ROOT)}
+    subprocess.run([sys.executable, '-c', COUNT], stdout=theirs, env=environment, check=True)
+    shown = os.read(ours, 100_000).decode()
+    for file in (ours, theirs):
+        os.close(file)
+    assert 'Counting' in shown and 'Counting ...' not in shown
+    assert '\x1b[' in shown  # the bar is taken away
