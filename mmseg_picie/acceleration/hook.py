@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 from torch import nn
@@ -117,7 +116,11 @@ def _device(runner: Runner) -> str:
 
 
 def _unwrap(runner: Runner) -> Any:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    """The segmentor, without a wrapper for several ranks or for test-time augmentation."""
+    model = runner.model
+    while hasattr(model, 'module'):
+        model = model.module
+    return model
 
 
 #: What is done, by the names of docs/performance.md.

@@ -111,7 +111,8 @@ def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:
     if len(meta.get('classes') or ()) != model.decode_head.num_clusters:
         meta = name_clusters([UNMATCHED] * model.decode_head.num_clusters)._asdict()
     model.dataset_meta = meta
-    return model
+    # In which convolutions are faster; values stay as they are.
+    return model.to(memory_format=torch.channels_last)
 
 
 def predict_files(

@@ -13,7 +13,9 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
     """Fit centroids by Lloyd's algorithm, from the points that faiss would choose.
 
     The released code calls faiss; the result is the same (but for an empty cluster: faiss splits a
-    large one). On a CPU scikit-learn does it, which is faster; elsewhere :func:`lloyd_fit`.
+    large one). On a CPU with up to two threads scikit-learn does it, which is faster; elsewhere
+    :func:`lloyd_fit`. More threads of scikit-learn add their sums in the order in which they are
+    done, so that a run could not be repeated to the last bit.
 
     Args:
         features (Tensor): (P, D) float32 points, all of which are used. scikit-learn centres them
@@ -35,17 +37,19 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
             'num_init_batches, max_init_points) or ask for fewer clusters.'
         )
     check_finite(features)
-    if features.device.type != 'cpu':
+    threads = torch.get_num_threads()
+    if features.device.type != 'cpu' or threads > 2:
         return lloyd_fit(features, num_clusters, num_iters, seed)
     # Here, as it takes a second to import.
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     start = features[choose_points(len(features), num_clusters, seed)]
     kmeans = KMeans(
         num_clusters, init=start.numpy(), n_init=1, max_iter=num_iters, tol=0, copy_x=False
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(threads):
         # There may be fewer different points than clusters.
         warnings.simplefilter('ignore', ConvergenceWarning)
         kmeans.fit(features.contiguous().numpy())

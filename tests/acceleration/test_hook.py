@@ -61,6 +61,19 @@ def test_an_accelerated_run_ends_like_a_plain_one(tiny_config):
             torch.testing.assert_close(weights(fast)[name], value, rtol=0, atol=near, msg=name)
 
 
+def test_a_wrapped_segmentor_is_reached(tiny_config):
+    """By mmseg's model for test-time augmentation, or mmengine's for several ranks."""
+    runner = Runner.from_cfg(tiny_config())
+    segmentor = runner.model
+    runner.model = torch.nn.Module()
+    runner.model.module = segmentor
+    for measure in MEASURES.values():
+        measure(runner, 'bfloat16')
+    frozen = segmentor.freeze_encoder()
+    assert isinstance(frozen, FrozenCopyIn) and frozen.dtype == 'bfloat16'
+    assert 'train_step' not in vars(segmentor)  # the wrapper has its own
+
+
 def test_gradients_that_are_accumulated_are_left_to_the_toolbox(tiny_config):
     """Its counter of iterations would count views."""
     options = {'train_cfg.max_epochs': 1, 'optim_wrapper.accumulative_counts': 5}

@@ -1,5 +1,9 @@
 """Properties of the initial fit."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +77,30 @@ def test_torch_and_scikit_learn_fit_the_same_centroids():
     points = F.normalize(randn(2001, 16), dim=1)
     expected = lloyd_fit(points, 9, 12, seed=5)
     torch.testing.assert_close(initial_fit(points, 9, 12, seed=5), expected, rtol=0, atol=1e-5)
+
+
+FIT = """
+import torch
+from mmseg_picie.clustering import initial_fit
+torch.set_num_threads({threads})
+points = torch.nn.functional.normalize(
+    torch.randn(100_000, 16, generator=torch.Generator().manual_seed(0)), dim=1)
+fits = [initial_fit(points.clone(), 20, 4, 0) for _ in range(12)]
+print(all(torch.equal(fits[0], fit) for fit in fits))
+"""
+
+
+@pytest.mark.parametrize('threads', [2, 8])
+def test_a_fit_repeats_itself_to_the_last_bit(threads):
+    """Whatever number of threads the environment gives to OpenMP."""
+    done = subprocess.run(
+        [sys.executable, '-c', FIT.format(threads=threads)],
+        env=os.environ | {'OMP_NUM_THREADS': '8', 'OMP_WAIT_POLICY': 'PASSIVE'},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split()[-1] == 'True'
 
 
 def test_points_stay_as_they_are_but_for_rounding():
