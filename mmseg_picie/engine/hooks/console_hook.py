@@ -103,15 +103,7 @@ class ConsoleHook(Hook):
         """Show the bar of testing."""
         self._bar = Bar('Testing', len(runner.test_dataloader))
 
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Sequence | None = None,
-    ) -> None:
-        """Count a batch."""
-        self._advance()
+    after_test_iter = after_val_iter
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Take the bar away; who asked for the test says the scores."""
