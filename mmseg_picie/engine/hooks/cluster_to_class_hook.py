@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ...checkpoint_loading import read_checkpoint
 from ...clustering import UNMATCHED
 from ...evaluation import HungarianIoUMetric, name_clusters
 from ...models import ViewHead
@@ -90,7 +91,7 @@ def describe_clusters(runner: Runner) -> dict:
 
 def _rewrite(path: str, runner: Runner) -> None:
     """Put the map and the names into a checkpoint file; it is replaced whole or not at all."""
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    checkpoint = read_checkpoint(path)
     key = 'decode_head.cluster_to_class'
     checkpoint['state_dict'][key] = _head(runner).cluster_to_class.cpu()
     checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
