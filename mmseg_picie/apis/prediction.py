@@ -158,8 +158,8 @@ def predict_files(
     if counts.max() > MAX_SHARE * counts.sum() and len(sources) > 1:
         name = meta['classes'][int(counts.argmax())]
         print_log(
-            f'{100 * counts.max() / counts.sum():.0f} % of all pixels are {name}, so the segments tell '
-            'little; use the checkpoint of another epoch, or train on images like these.',
+            f'{100 * counts.max() / counts.sum():.0f} % of all pixels are {name}, so the segments '
+            'tell little; use the checkpoint of another epoch, or train on images like these.',
             logger='current',
             level=logging.WARNING,
         )
