@@ -7,6 +7,7 @@ mmseg's registries; a config does it by
 
 import os
 
+from .acceleration.waiting import wait_briefly
 from .moved import forward_moved_modules
 from .toolbox import check_toolbox, without_notices
 from .version import __version__
@@ -29,6 +30,7 @@ def register() -> None:
 
 
 forward_moved_modules()
+wait_briefly()
 # The command line reads its arguments before the toolbox is imported, which takes seconds.
 if os.environ.pop('MMSEG_PICIE_POSTPONED', None) is None:
     register()

@@ -1,4 +1,4 @@
-"""Test a segmentor, with the log of mmseg's own tool: python tools/test.py CONFIG CHECKPOINT [options]."""
+"""Test a segmentor, with mmseg's log: python tools/test.py CONFIG CHECKPOINT [options]."""
 
 from picie_command import main
 

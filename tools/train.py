@@ -1,4 +1,4 @@
-"""Train a segmentor, with the log of mmseg's own tool: python tools/train.py CONFIG [options]."""
+"""Train a segmentor, with mmseg's log: python tools/train.py CONFIG [options]."""
 
 from picie_command import main
 
