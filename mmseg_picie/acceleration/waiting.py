@@ -10,8 +10,9 @@ soon leave the core to it.
 import os
 import sys
 
-#: Turns of the loop in which a thread waits, before it sleeps; a few microseconds.
-SPIN_COUNT = '1000'
+#: Turns of the loop in which a thread waits, before it sleeps; docs/performance.md says what other
+#: numbers cost.
+SPIN_COUNT = '100000'
 #: The user's own choice, which is left alone.
 CHOICES = ('OMP_WAIT_POLICY', 'GOMP_SPINCOUNT')
 
