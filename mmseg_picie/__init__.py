@@ -7,8 +7,9 @@ mmseg's registries; a config does it by
 
 import os
 
+from .acceleration.waiting import wait_briefly
 from .moved import forward_moved_modules
-from .toolbox import allow_checkpoint_types, check_toolbox, without_notices
+from .toolbox import check_toolbox, without_notices
 from .version import __version__
 
 __all__ = ['__version__', 'register']
@@ -22,12 +23,14 @@ def register() -> None:
     """
     check_toolbox()
     with without_notices():
-        allow_checkpoint_types()
-        from . import datasets, engine, evaluation, models, visualization  # noqa: F401
+        from . import checkpoint_loading, datasets, engine, evaluation, models, visualization  # noqa: F401
         from .acceleration import hook  # noqa: F401
+
+        checkpoint_loading.guard_toolbox()
 
 
 forward_moved_modules()
+wait_briefly()
 # The command line reads its arguments before the toolbox is imported, which takes seconds.
 if os.environ.pop('MMSEG_PICIE_POSTPONED', None) is None:
     register()

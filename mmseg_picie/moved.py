@@ -25,6 +25,7 @@ MOVED = {
     'engine.released_checkpoint': 'apis.released_checkpoint',
     'engine.seed_runs': 'apis.seed_runs',
     'engine.visualization_hook': 'engine.hooks.matched_visualization_hook',
+    'evaluation.naming': 'clustering.naming',
     'engine.visualizer': 'visualization',
     'engine.SegmentVisualizer': 'visualization',
 }

@@ -1,4 +1,4 @@
-"""The toolbox (mmengine, mmcv, mmseg): is it there, once, and new enough; loading its files safely.
+"""The toolbox (mmengine, mmcv, mmseg): is it there, once, and new enough.
 
 At its top this module imports the standard library only, so that its answer comes before any import
 that a faulty toolbox would break.
@@ -9,12 +9,11 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib import metadata, util
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
 
 # Import name -> the oldest version that has what this package calls.
 MINIMUM_VERSIONS = {'mmengine': '0.10.5', 'mmcv': '2.1.0', 'mmseg': '1.2.2'}
@@ -87,54 +86,6 @@ def find_providers() -> dict[str, dict[str, str]]:
             key = re.sub(r'[-_.]+', '-', distribution.metadata['Name']).lower()
             providers[name].setdefault(key, distribution.version)
     return providers
-
-
-def allow_checkpoint_types() -> None:
-    """Let `torch.load(weights_only=True)` read the checkpoints that mmengine writes.
-
-    Next to tensors they hold the histories of logged values (`HistoryBuffer`), numpy arrays and
-    numpy scalars. These types are added to torch's list of allowed globals. Of `getattr`, by which
-    a file could reach any function, they need the methods of `HistoryBuffer` alone: from torch 2.6
-    on a function that gives no others stands in for it. Calling it again changes nothing.
-    """
-    import torch
-
-    allowed = _checkpoint_globals()
-    if _release(torch.__version__) >= (2, 6):
-        # Listed together with their full names, for two reasons. Some toolbox versions put the bare
-        # types on the list while they load a file and take them off afterwards, which would undo
-        # what is done here. And files written under numpy 1 name numpy's functions differently.
-        allowed['builtins.getattr'] = _history_attribute
-        torch.serialization.add_safe_globals([(item, name) for name, item in allowed.items()])
-    else:
-        torch.serialization.add_safe_globals(list(allowed.values()))
-
-
-def _checkpoint_globals() -> dict[str, Callable[..., Any]]:
-    """Map the full names that occur in mmengine's checkpoints to what they stand for."""
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
-
-    multiarray = np._core.multiarray  # type: ignore[attr-defined]
-    scalars = ['float16', 'float32', 'float64', 'int32', 'int64', 'uint8', 'uint32', 'bool']
-    # A dtype is pickled as a call of numpy.dtype, but what comes out is of its own class.
-    items = [HistoryBuffer, np.ndarray, np.dtype, *(type(np.dtype(name)) for name in scalars)]
-    # HistoryBuffer's table of statistics refers to its own methods through getattr; it also slices.
-    items += [getattr, slice]
-    allowed = {f'{item.__module__}.{item.__qualname__}': item for item in items}
-    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
-        for item in (multiarray._reconstruct, multiarray.scalar):
-            allowed[f'{module}.{item.__name__}'] = item
-    return allowed
-
-
-def _history_attribute(owner: Any, name: str) -> Any:
-    """`getattr` as far as a checkpoint of mmengine needs it."""
-    from mmengine.logging import HistoryBuffer
-
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
-        raise AttributeError(f'a checkpoint may not read {name!r} of {owner!r}')
-    return getattr(owner, name)
 
 
 def _find_spec(name: str) -> ModuleSpec | None:

@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import functools
 import gc
 import os
 import subprocess
@@ -30,6 +31,14 @@ def quick_collection() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True, scope='session')
+def plain_config_texts() -> Iterator[None]:
+    """Spare the layout of configs as text, which takes most of the time of a tiny run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
+        yield
 
 
 @pytest.fixture(scope='session')
@@ -290,19 +299,25 @@ default_hooks = dict(
 """
 
 
-@pytest.fixture
-def tiny_config(tmp_path: Path) -> Callable[..., Config]:
-    """Make the config of a tiny run; its work folder is below `tmp_path`."""
+@pytest.fixture(scope='session')
+def write_tiny_config() -> Callable[..., Config]:
+    """Write the config of a tiny run into a folder, below which its work folder is."""
 
-    def make(options: dict | None = None, name: str = 'tiny') -> Config:
-        path = tmp_path / f'{name}.py'
+    def make(folder: Path, options: dict | None = None, name: str = 'tiny') -> Config:
+        path = folder / f'{name}.py'
         path.write_text(TINY.format(base=str(ROOT / 'configs' / 'picie_fpn_r18_scenes.py')))
         config = Config.fromfile(path)
-        config.work_dir = str(tmp_path / name)
+        config.work_dir = str(folder / name)
         # mmengine keeps one logger and one visualiser for each name.
-        config.experiment_name = config.visualizer.name = f'{tmp_path.name}_{name}'
+        config.experiment_name = config.visualizer.name = f'{folder.name}_{name}'
         config.merge_from_dict(options or {})
         config.dump(path)
         return config
 
     return make
+
+
+@pytest.fixture
+def tiny_config(tmp_path: Path, write_tiny_config: Callable[..., Config]) -> Callable[..., Config]:
+    """Make the config of a tiny run; its work folder is below `tmp_path`."""
+    return functools.partial(write_tiny_config, tmp_path)

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / 'mmseg_picie'
 TOOLBOX = {'mmengine', 'mmcv', 'mmseg'}
 #: Small pieces that every room may use.
-SHARED = {'moved', 'threads', 'toolbox', 'version'}
+SHARED = {'checkpoint_loading', 'checkpoint_types', 'moved', 'threads', 'toolbox', 'version'}
 #: From the lowest floor to the highest; a room sees the floors below its own.
 FLOORS = (
     {'clustering', 'views', 'acceleration'},
@@ -33,6 +33,7 @@ ALLOWED = {
     **{room: {'threads'} for room in PLAIN},
     'acceleration': {'threads'},
     **{piece: set() for piece in SHARED},
+    'checkpoint_loading': {'checkpoint_types'},
     '__init__': SHARED.union(*FLOORS[:3]),
 }
 ALLOWED['cli'] |= {'register'}

@@ -9,10 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from mmengine.logging import HistoryBuffer
 
 from mmseg_picie import toolbox
 
@@ -176,89 +173,3 @@ def test_one_distribution_seen_twice_is_one(tmp_path, site):
     # The first on the path is the one that is imported, so its version counts.
     assert check(site, below) == ''
     assert 'onedl-mmsegmentation 1.2.0' in check(below, site)
-
-
-@pytest.fixture
-def empty_allow_list():
-    """Start a test from torch's own list of allowed types; put the former list back after it."""
-    former = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    yield
-    torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals(former)
-
-
-def write_checkpoint(path: Path) -> None:
-    """Write what mmengine puts in a checkpoint beside tensors."""
-    buffer = HistoryBuffer()
-    buffer.update(0.25)
-    single = HistoryBuffer(np.array([1, 2], np.float32), np.array([1, 1], np.int32))
-    arrays = {
-        name: np.ones(2, name)
-        for name in ('float16', 'float32', 'float64', 'int32', 'int64', 'uint8', 'uint32', 'bool')
-    }
-    hub = {'log_scalars': {'train/loss': buffer, 'single': single}, 'resumed_keys': {'loss': True}}
-    hub['runtime_info'] = {'epoch': 3, 'best': np.float32(0.5), 'state': arrays, 'slice': slice(2)}
-    torch.save({'state_dict': {'w': torch.ones(2)}, 'message_hub': hub}, path)
-
-
-def test_checkpoint_types_load_safely_once_allowed(tmp_path, empty_allow_list):
-    path = tmp_path / 'epoch_1.pth'
-    write_checkpoint(path)
-    with pytest.raises(Exception, match='[Ww]eights.only'):
-        torch.load(path, weights_only=True)
-
-    toolbox.allow_checkpoint_types()
-    toolbox.allow_checkpoint_types()
-    hub = torch.load(path, weights_only=True)['message_hub']
-
-    assert hub['log_scalars']['train/loss'].mean() == 0.25
-    history, _ = hub['log_scalars']['single'].data
-    assert history.dtype == np.float32
-    assert history.tolist() == [1, 2]
-    assert hub['runtime_info']['best'] == 0.5
-    for name, array in hub['runtime_info']['state'].items():
-        assert array.dtype == name
-        assert array.tolist() == [1, 1]
-
-
-def test_checkpoint_types_stay_allowed_after_a_load_by_mmengine(tmp_path, empty_allow_list):
-    from mmengine.runner import CheckpointLoader
-
-    path = tmp_path / 'epoch_1.pth'
-    write_checkpoint(path)
-    toolbox.allow_checkpoint_types()
-    CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    assert torch.load(path, weights_only=True)['message_hub']['runtime_info']['epoch'] == 3
-
-
-def test_unknown_types_stay_refused(tmp_path, empty_allow_list):
-    path = tmp_path / 'foreign.pth'
-    torch.save({'path': Path('a')}, path)
-    toolbox.allow_checkpoint_types()
-    with pytest.raises(Exception, match='[Ww]eights.only'):
-        torch.load(path, weights_only=True)
-
-
-class Hostile:
-    """Pickles itself as a call."""
-
-    def __init__(self, function, *args):
-        self.call = function, args
-
-    def __reduce__(self):
-        return self.call
-
-
-def test_getattr_is_allowed_for_the_statistics_of_a_history_alone(tmp_path, empty_allow_list):
-    """Through the real one a file would reach exec, by way of the module behind a builtin."""
-    from mmengine.logging import HistoryBuffer
-
-    path = tmp_path / 'hostile.pth'
-    toolbox.allow_checkpoint_types()
-    torch.save(Hostile(getattr, HistoryBuffer, 'mean'), path)
-    assert torch.load(path, weights_only=True) is HistoryBuffer.mean
-    for owner, name in ((getattr, '__self__'), (HistoryBuffer, '__init__'), ([], 'append')):
-        torch.save(Hostile(getattr, owner, name), path)
-        with pytest.raises(Exception, match='may not read|[Ww]eights.only'):
-            torch.load(path, weights_only=True)

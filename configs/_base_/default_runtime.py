@@ -14,6 +14,8 @@ randomness = dict(seed=0)
 # For TensorBoard: vis_backends = [..., dict(type='TensorboardVisBackend')]
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='SegmentVisualizer', vis_backends=vis_backends, name='visualizer', alpha=0.6)
+# For --tta; the base config of the data set says which augmentations.
+tta_model = dict(type='ViewTTAModel')
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'
 load_from = None

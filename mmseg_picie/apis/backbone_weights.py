@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..checkpoint_loading import read_checkpoint
 from ..engine.checkpoint_files import save_whole
 
 PREFIX = 'backbone.'
@@ -59,12 +59,8 @@ def read_tensors(path: str) -> dict[str, Tensor]:
     Raises:
         ValueError: If the file is no checkpoint.
     """
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch raises errors of many kinds for what is no checkpoint
-        reason = str(error).strip().split('\n')[0]
-        raise ValueError(f'{path} cannot be read as a checkpoint ({reason}).') from error
-    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
+    checkpoint = read_checkpoint(path)
+    weights = checkpoint.get('state_dict', checkpoint)
     return {name: value for name, value in weights.items() if isinstance(value, Tensor)}
 
 

@@ -2,11 +2,11 @@
 
 import math
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from ..checkpoint_loading import read_checkpoint
 from ..engine.checkpoint_files import save_whole
 from ..engine.distributed import unwrap_model
 from ..engine.facts import log_file
@@ -47,7 +47,7 @@ def save_for_prediction(runner: Runner, source: str, path: str) -> None:
         source (str): checkpoint that the weights came from; a local file.
         path (str): file to write; it is replaced whole or not at all. It holds no optimiser.
     """
-    checkpoint = torch.load(source, map_location='cpu', weights_only=True)
+    checkpoint = read_checkpoint(source)
     state = {key: value.cpu() for key, value in unwrap_model(runner).state_dict().items()}
     meta = checkpoint.get('meta', {}) | dict(dataset_meta=describe_clusters(runner))
     save_whole(dict(meta=meta, state_dict=state), path)

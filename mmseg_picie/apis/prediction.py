@@ -1,6 +1,7 @@
 """Segment image files: label maps, overlays and a legend."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmseg.apis import inference_model, init_model
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from ..clustering import UNMATCHED
 from ..datasets.image_files import check_images, find_images
 from ..engine.progress import track
-from ..evaluation import name_clusters
+from ..evaluation.hungarian_iou import MAX_SHARE
 from ..evaluation.label_files import NO_CLASS, to_label_ids, write_image
 from ..models import PiCIE
 from ..toolbox import without_notices
@@ -107,10 +109,6 @@ def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:
             f'{checkpoint} holds no centroids, so it cannot segment; use a checkpoint of a PiCIE '
             'training (after the first epoch).'
         )
-    meta = model.dataset_meta or {}
-    if len(meta.get('classes') or ()) != model.decode_head.num_clusters:
-        meta = name_clusters([UNMATCHED] * model.decode_head.num_clusters)._asdict()
-    model.dataset_meta = meta
     # In which convolutions are faster; values stay as they are.
     return model.to(memory_format=torch.channels_last)
 
@@ -157,6 +155,14 @@ def predict_files(
         counts += np.bincount(clusters.ravel(), minlength=len(counts))
         _write(out_dir, 'labels', source.name, to_label_ids(clusters, table))
         _write(out_dir, 'overlays', source.name, _paint(painter, source.path, sample))
+    if counts.max() > MAX_SHARE * counts.sum() and len(sources) > 1:
+        name = meta['classes'][int(counts.argmax())]
+        print_log(
+            f'{100 * counts.max() / counts.sum():.0f} % of all pixels are {name}, so the segments '
+            'tell little; use the checkpoint of another epoch, or train on images like these.',
+            logger='current',
+            level=logging.WARNING,
+        )
     legend = Path(out_dir, 'legend.json')
     _write_legend(legend, table, meta, counts)
     return legend

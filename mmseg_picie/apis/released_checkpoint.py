@@ -1,15 +1,14 @@
 """Read checkpoints in the layout of PiCIE's released implementation, without running anything."""
 
 import argparse
-import re
-import warnings
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from ..checkpoint_loading import read_checkpoint
 
 #: A view each.
 CLASSIFIERS = ('classifier1_state_dict', 'classifier2_state_dict')
@@ -51,12 +50,7 @@ def read_released(path: str | Path) -> ReleasedCheckpoint:
     Raises:
         ValueError: If it is no such checkpoint, or holds more than data.
     """
-    released = load_as_data(path)
-    if not isinstance(released, dict):
-        raise ValueError(
-            f'{path} must hold a dict with {", ".join(REQUIRED)}, but holds a '
-            f'{type(released).__name__}; give a checkpoint of the released layout.'
-        )
+    released = read_checkpoint(path, more_types=[argparse.Namespace])
     check_names(str(path), released, REQUIRED, OPTIONAL)
     classifiers = [_read_classifier(released[name], name) for name in CLASSIFIERS]
     centroids, biases = zip(*classifiers, strict=True)
@@ -71,52 +65,6 @@ def read_released(path: str | Path) -> ReleasedCheckpoint:
         _plain_values({'epoch': released.get('epoch')}).get('epoch'),
         _plain_values(vars(args)) if isinstance(args, argparse.Namespace) else {},
     )
-
-
-def load_as_data(path: str | Path) -> Any:
-    """Load tensors, containers, text, numbers and argparse namespaces, and run nothing.
-
-    Args:
-        path (str | Path): file of ``torch.save``.
-
-    Returns:
-        Any: what was saved, on the CPU.
-
-    Raises:
-        ValueError: If the file is no checkpoint, or names anything else.
-    """
-    try:
-        with _only_namespaces_allowed(), warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # torch's guesses about a file that is then refused
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # bytes that are not a checkpoint fail in any way
-        found = re.search(r'GLOBAL (\S+)', str(error))
-        if found:
-            raise ValueError(
-                f'{path} must hold data only, but names {found[1]!r}, which could run code when '
-                'loaded; get the file from a source that you trust.'
-            ) from error
-        raise ValueError(
-            f'{path} must be a checkpoint of torch.save, but cannot be read as one '
-            f'({type(error).__name__}); get the file again.'
-        ) from error
-
-
-@contextmanager
-def _only_namespaces_allowed() -> Iterator[None]:
-    """Allow ``torch.load`` argparse.Namespace beside torch's own types, and nothing else.
-
-    Importing this package allows more in the whole process, such as getattr, by which a file can
-    reach any function. That is taken off and put back.
-    """
-    allowed = torch.serialization.get_safe_globals()
-    torch.serialization.clear_safe_globals()
-    try:
-        torch.serialization.add_safe_globals([argparse.Namespace])
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(allowed)
 
 
 def check_names(

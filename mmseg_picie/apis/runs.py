@@ -4,6 +4,7 @@ import datetime
 import gc
 import logging
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import torch.distributed
@@ -11,8 +12,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import RUNNERS
+from mmseg.registry import DATASETS, RUNNERS
 
 from ..engine import ConsoleHook
 from ..engine.facts import describe_scores, log_file
@@ -254,6 +256,8 @@ def use_tta(cfg: Config) -> None:
     if missing:
         raise ValueError(f'the config has no {" and no ".join(missing)}; add it')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    if cfg.tta_model.type == 'SegTTAModel':  # does the same, and for every view
+        cfg.tta_model.type = 'ViewTTAModel'
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 
@@ -264,10 +268,30 @@ def write_predictions(cfg: Config, folder: str) -> None:
     Args:
         cfg (Config): changed in place.
         folder (str): where they go.
+
+    Raises:
+        ValueError: If mmseg's metric would write two predictions to one file.
     """
     found = cfg.test_evaluator
     evaluators: list[dict] = [found] if isinstance(found, dict) else found
     for evaluator in evaluators:
         evaluator['output_dir'] = folder
+        if evaluator['type'] == 'IoUMetric':
+            _require_different_names(cfg)
         if evaluator['type'] == 'CityscapesMetric':  # deletes its folder at the end otherwise
             evaluator['keep_results'] = True
+
+
+def _require_different_names(cfg: Config) -> None:
+    """Mmseg's IoUMetric names a prediction after its image, without the folder."""
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    seen: dict[str, str] = {}
+    for index in range(len(dataset)):
+        path = dataset.get_data_info(index)['img_path']
+        name = Path(path).stem
+        if seen.setdefault(name, path) != path:
+            raise ValueError(
+                f'{seen[name]} and {path} would both be written as {name}.png; rename one of the '
+                'images, or test the folders apart.'
+            )

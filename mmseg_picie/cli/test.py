@@ -51,7 +51,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
         with common.refuse(parser, '--tta'):
             runs.use_tta(cfg)
     if args.out is not None:
-        runs.write_predictions(cfg, args.out)
+        with common.refuse(parser, '--out'):
+            runs.write_predictions(cfg, args.out)
     with common.refuse(parser, '--launcher'):
         runs.prepare_launcher(cfg)
     done = runs.test(cfg, args.verbose)

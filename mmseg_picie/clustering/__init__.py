@@ -23,12 +23,14 @@ from .matching import (
     match_many_to_one,
     to_class_confusion,
 )
+from .naming import ClusterNames, name_clusters, translate_map
 from .streaming import Clustering, Communicator, SingleProcess, StreamingKMeans
 
 __all__ = [
     'UNMATCHED',
     'Assignment',
     'ClusterSums',
+    'ClusterNames',
     'Clustering',
     'Communicator',
     'KMeansState',
@@ -49,6 +51,8 @@ __all__ = [
     'match_images',
     'match_many_to_one',
     'minibatch_update',
+    'name_clusters',
     'scale_counts',
     'to_class_confusion',
+    'translate_map',
 ]

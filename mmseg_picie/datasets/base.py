@@ -128,6 +128,7 @@ class KeyedSegDataset(BaseSegDataset):
             serialize_data=serialize_data,
             lazy_init=lazy_init,
         )
+        self._metainfo['image_folder'] = self.data_prefix['img_path']
         # Not stored with every sample, as mmseg's label_map is: it may have hundreds of entries.
         self.label_lut = self._make_label_lut()
         if self.label_map and 'groups' in self._metainfo and 'groups' not in (metainfo or ()):

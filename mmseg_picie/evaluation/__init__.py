@@ -1,8 +1,8 @@
 """Metrics, names of clusters and label files."""
 
+from ..clustering import ClusterNames, name_clusters
 from .hungarian_iou import HungarianIoUMetric
 from .imagenet_s_format import ImageNetSSubmission, to_rg_image
-from .naming import ClusterNames, name_clusters
 
 __all__ = [
     'ClusterNames',

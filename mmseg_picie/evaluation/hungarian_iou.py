@@ -1,5 +1,6 @@
 """Scores of clusters after an optimal match with the classes."""
 
+import logging
 import os
 import os.path as osp
 from collections.abc import Mapping, Sequence
@@ -24,9 +25,12 @@ from ..clustering import (
     match_images,
     match_many_to_one,
     to_class_confusion,
+    translate_map,
 )
 from .label_files import to_label_ids, write_image
 
+#: A cluster with a larger share of all pixels tells little about them.
+MAX_SHARE = 0.9
 #: Ways to match clusters with classes; the words of ``matching``.
 MATCHINGS = ('one-to-one', 'many-to-one', 'image-level')
 
@@ -39,7 +43,7 @@ class _ImageCounts:
         indices (NDArray): (n,) flat indices of the non-zero entries of the (V, C, K) pixel counts.
         values (NDArray): (n,) these entries.
         shape (tuple[int, ...]): (V, C, K).
-        stored (NDArray, optional): (V, K) map that the model carries.
+        stored (NDArray, optional): (V, K) map that the model carries, in this data set's classes.
         views (tuple[int, ...]): numbers of the V views.
     """
 
@@ -61,7 +65,8 @@ class HungarianIoUMetric(BaseMetric):
     - ``aAcc``, ``mIoU``, ``mAcc``, and a table per class in the log;
     - ``GROUP/aAcc``, ``GROUP/mIoU``: of a group of classes, after the match over all classes;
     - ``stored/aAcc``, ``stored/mIoU``: under the map that the model carries, if it does. The map of
-      a validation, carried over to other images, makes a score without any look at their labels;
+      a validation, carried over to other images, makes a score without any look at their labels.
+      Classes are told by their names, so the list of classes may be another one;
     - ``viewV/aAcc``, ``viewV/mIoU``: of the model's further views, each matched on its own;
     - ``MATCHING/aAcc``, ``MATCHING/mIoU``: under further ways to match.
 
@@ -81,7 +86,7 @@ class HungarianIoUMetric(BaseMetric):
             group scores of the released implementation (:func:`legacy_group_confusion`), to
             compare with figures that were published so. Needs as many clusters as classes.
         output_dir (str, optional): folder for predicted label maps (PNG; class ids if the model
-            carries a map, else cluster ids).
+            carries a map, else cluster ids), in the tree of the images.
         collect_device (str): as in ``BaseMetric``.
         prefix (str, optional): as in ``BaseMetric``.
 
@@ -116,6 +121,7 @@ class HungarianIoUMetric(BaseMetric):
         self.output_dir = output_dir
         #: (V, K) class of each cluster for every view that was scored, -1 where unmatched.
         self.cluster_to_class: NDArray[np.int64] | None = None
+        self._sources: dict[str, str] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count the pixels of a batch.
@@ -127,8 +133,7 @@ class HungarianIoUMetric(BaseMetric):
         """
         num_classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
-            by_view = sample.get('pred_view_sem_seg', sample['pred_sem_seg'])['data']
-            clusters = _to_numpy(by_view)
+            clusters = _predictions(sample)
             labels = _to_numpy(sample['gt_sem_seg']['data'])[0]
             num_clusters = len(sample['seg_logits']['data'])
             counts = np.stack(
@@ -139,12 +144,12 @@ class HungarianIoUMetric(BaseMetric):
             )
             # An image shows few classes and clusters, and there may be thousands of images.
             indices = np.flatnonzero(counts)
-            stored = sample.get('cluster_to_class')
+            stored = self._stored_map(sample)
             views = tuple(sample.get('predict_views', range(len(counts))))
             values = counts.ravel()[indices]
             self.results.append(_ImageCounts(indices, values, counts.shape, stored, views))
             if self.output_dir is not None:
-                self._write(sample, clusters[0])
+                self._write(sample, clusters[0], stored)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Match and score.
@@ -164,6 +169,7 @@ class HungarianIoUMetric(BaseMetric):
         matched = to_class_confusion(confusions[0], maps[0])
         scores = class_scores(matched)
         self._log_classes(scores)
+        _warn_of_collapse(confusions[0], scores)
         metrics = _summary(scores, '') | {'mAcc': _percent(scores.mean_accuracy)}
         for matching in self.matchings[1:]:
             match = self._match(matching, results, confusions, 0)
@@ -183,6 +189,24 @@ class HungarianIoUMetric(BaseMetric):
             other = class_scores(to_class_confusion(confusion, match))
             metrics |= _summary(other, f'view{view}/')
         return metrics
+
+    def _stored_map(self, sample: Mapping[str, Any]) -> NDArray[np.int64] | None:
+        """(V, K) map of the model in the classes of this data set; None if it knows none."""
+        stored = sample.get('cluster_to_class')
+        if stored is None or (stored[0] == UNMATCHED).all():
+            return None
+        names = sample.get('map_classes')
+        here = translate_map(stored, names, self.dataset_meta['classes'])
+        if not self.results and (here[0] == UNMATCHED).all():
+            print_log(
+                "the model's map speaks of "
+                f'{"other classes" if names is None else ", ".join(names[:3]) + ", ..."}, none of '
+                'which this data set has, so it is left out; find a map for these images by '
+                '`picie store-map`.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return here
 
     def _match(
         self, matching: str, results: list[_ImageCounts], confusions: NDArray, view: int
@@ -225,14 +249,20 @@ class HungarianIoUMetric(BaseMetric):
         logger = MMLogger.get_current_instance()
         print_log('per class results, after the match:\n' + table.get_string(), logger=logger)
 
-    def _write(self, sample: Mapping[str, Any], clusters: NDArray) -> None:
+    def _write(self, sample: Mapping[str, Any], clusters: NDArray, stored: NDArray | None) -> None:
         """Write the prediction of one image."""
         assert self.output_dir is not None
-        os.makedirs(self.output_dir, exist_ok=True)
-        name = osp.splitext(osp.basename(sample['img_path']))[0] + '.png'
-        stored = sample.get('cluster_to_class')
-        ids = to_label_ids(clusters, None if stored is None else stored[0])
-        write_image(osp.join(self.output_dir, name), ids)
+        source = sample['img_path']
+        root = self.dataset_meta.get('image_folder')
+        name = osp.relpath(source, root) if root else osp.basename(source)
+        path = osp.join(self.output_dir, osp.splitext(name)[0] + '.png')
+        if self._sources.setdefault(path, source) != source:
+            raise ValueError(
+                f'output_dir: the predictions of {self._sources[path]} and {source} would both be '
+                f'written as {path}; rename one of the images, or test them apart.'
+            )
+        os.makedirs(osp.dirname(path), exist_ok=True)
+        write_image(path, to_label_ids(clusters, None if stored is None else stored[0]))
 
 
 def _sum(results: Sequence[_ImageCounts]) -> NDArray[np.int64]:
@@ -252,6 +282,42 @@ def _summary(scores: Scores, prefix: str) -> dict[str, float]:
 
 def _percent(fraction: float) -> float:
     return round(100 * float(fraction), 2)
+
+
+def _predictions(sample: Mapping[str, Any]) -> NDArray:
+    """(V, H, W) clusters of one image, of each view that predicts."""
+    first = _to_numpy(sample['pred_sem_seg']['data'])
+    if 'pred_view_sem_seg' not in sample:
+        return first
+    by_view = _to_numpy(sample['pred_view_sem_seg']['data'])
+    if not np.array_equal(by_view[0], first[0]):
+        raise ValueError(
+            'pred_sem_seg is another prediction than that of the first view, as with test-time '
+            "augmentation by mmseg's SegTTAModel, which merges one view only; set tta_model to "
+            "dict(type='ViewTTAModel'), or predict_views of the head to one view."
+        )
+    return by_view
+
+
+def _warn_of_collapse(confusion: NDArray, scores: Scores) -> None:
+    """Say so where the clusters tell hardly anything about the images.
+
+    Args:
+        confusion (NDArray): (C, K) pixels.
+        scores (Scores): after the match.
+    """
+    shares = confusion.sum(axis=0) / max(1, confusion.sum())
+    found = scores.iou[~np.isnan(scores.iou)]
+    num_matched = sum(_percent(iou) > 0 for iou in found)
+    num_possible = min(len(found), len(shares))
+    if num_possible > 1 and (shares.max() > MAX_SHARE or 2 * num_matched < num_possible):
+        print_log(
+            f'the clusters have collapsed: the largest covers {100 * shares.max():.0f} % of the '
+            f'pixels, and {len(found) - num_matched} of {len(found)} classes score 0; start from '
+            'pretrained weights, lower the learning rate, or go back to an earlier epoch.',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _to_numpy(data: Tensor) -> NDArray:

@@ -9,6 +9,7 @@ from .picie import PiCIE
 from .preprocessor import PairedViewDataPreProcessor
 from .sum_fpn import SumFPN
 from .view_head import ViewHead
+from .view_tta import ViewTTAModel
 
 __all__ = [
     'CentroidHead',
@@ -19,4 +20,5 @@ __all__ = [
     'PiCIE',
     'SumFPN',
     'ViewHead',
+    'ViewTTAModel',
 ]

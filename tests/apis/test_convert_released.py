@@ -198,10 +198,16 @@ BN = 'module.backbone.layer2.0.bn1'
         ),
         (put('state_dict', 'backbone.conv1.weight', (2,)), 'state_dict must hold each name once'),
         (put('state_dict', f'{BN}.bias', (7,)), r"'backbone.layer2.0.bn1.bias' \(7,\) instead of"),
-        (put('state_dict', f'{BN}.bias', (128,), float('nan')), 'bn1.bias.* must be finite'),
+        (
+            put('state_dict', f'{BN}.bias', (128,), float('nan')),
+            'not finite numbers.* such as module.backbone.layer2.0.bn1.bias',
+        ),
         (drop('state_dict', 'module.decoder.layer2.bias'), "lacks 'decoder.layer2.bias';"),
         (lambda c: c['state_dict'].update(note='x'), "got a str for 'note'"),
-        (lambda c: c.update(state_dict=[1]), 'state_dict must be a dict of tensors, but is a list'),
+        (
+            lambda c: c.update(state_dict=[1]),
+            r"must hold a dict of weights by name in \['state_dict'\]",
+        ),
         (lambda c: c.pop(C2), "lacks 'classifier2_state_dict';"),
         (lambda c: c.update(ema_state_dict={}), "has the unknown 'ema_state_dict';"),
         (

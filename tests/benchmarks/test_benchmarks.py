@@ -168,6 +168,17 @@ def test_measures_are_switched_off_one_by_one(measure, config_path):
 
 
 @pytest.mark.slow
+def test_steps_are_timed_alone_and_beside_busy_processes(measure, config_path):
+    rows = measure('load', config_path)['rows']
+    names = ['default, alone', 'default, busy', 'ours, alone', 'ours, busy']
+    assert [row['setting'] for row in rows] == names
+    for row in rows:
+        assert row['ratio'] == pytest.approx(row['seconds'] / rows[0]['seconds'])
+        is_busy = row['setting'].endswith('busy')
+        assert row['of_fair_share'] < row['ratio'] or not is_busy
+
+
+@pytest.mark.slow
 def test_commands_are_timed_with_all_their_processes(measure):
     hold = 'import time; kept = bytearray(100 << 20); time.sleep(1)'
     command = f'{sys.executable} -c "{hold}"'

@@ -1,5 +1,7 @@
 """Properties of the metric."""
 
+import contextlib
+
 import cv2
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ def make_metric(metainfo=None, **kwargs):
     return metric
 
 
-def make_sample(labels, views, num_clusters, path='images/a.jpg', stored=None):
+def make_sample(labels, views, num_clusters, path='images/a.jpg', stored=None, map_classes=None):
     """What a model's test step gives of one image, as plain dicts."""
     views = torch.tensor(np.array(views))
     logits = torch.zeros(num_clusters, *views.shape[1:])
@@ -34,6 +36,7 @@ def make_sample(labels, views, num_clusters, path='images/a.jpg', stored=None):
         sample['pred_view_sem_seg'] = dict(data=views)
     if stored is not None:
         sample['cluster_to_class'] = np.array(stored)
+        sample['map_classes'] = map_classes
     return sample
 
 
@@ -41,6 +44,17 @@ def score(metric, images):
     for image in images:
         metric.process({}, [image])
     return metric.evaluate(len(images))
+
+
+@contextlib.contextmanager
+def logged(caplog):
+    """Within, the toolbox's log goes to `caplog`."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(caplog.handler)
 
 
 def score_batch(metric, batch):
@@ -136,6 +150,92 @@ def test_score_under_the_stored_map_is_reported_beside_the_match():
     assert scores['stored/aAcc'] == round(100 * 4 / 9, 2)
     # Sky 4 of 5; road 0 of 4; car is predicted (4 pixels) but never there.
     assert scores['stored/mIoU'] == round(100 * (4 / 5) / 3, 2)
+
+
+def test_a_stored_map_speaks_of_its_own_classes():
+    """The map above, said with another list of names, in which `tree` is none of the data's."""
+    names, stored = ['tree', 'car', 'sky'], [[1, 0, 2, -1]]
+    sample = make_sample(FIRST[0], [FIRST[1]], 4, stored=stored, map_classes=names)
+    scores = score(make_metric(), [sample])
+    assert scores['stored/aAcc'] == round(100 * 4 / 9, 2)
+
+
+@pytest.mark.parametrize(
+    ('stored', 'names'), [([[1, 0, 1, -1]], ['tree', 'water']), ([[5, 0, 1, -1]], None)]
+)
+def test_a_map_of_other_classes_is_left_out_with_a_warning(caplog, tmp_path, stored, names):
+    metric = make_metric(output_dir=str(tmp_path))
+    with logged(caplog):
+        scores = score(
+            metric, [make_sample(FIRST[0], [FIRST[1]], 4, stored=stored, map_classes=names)]
+        )
+    assert not any(name.startswith('stored') for name in scores)
+    assert 'none of which this data set has' in caplog.text
+    written = cv2.imread(str(tmp_path / 'a.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(written, FIRST[1])  # clusters
+
+
+def test_predictions_keep_the_tree_of_the_images(tmp_path):
+    root = tmp_path / 'data' / 'images'
+    metric = make_metric(dict(image_folder=str(root)), output_dir=str(tmp_path / 'out'))
+    for name, cluster in (('a/0.jpg', 1), ('b/0.jpg', 2), ('0.jpg', 3)):
+        metric.process({}, [make_sample([[0, 1]], [[[cluster] * 2]], 4, path=str(root / name))])
+    metric.evaluate(3)
+    found = {
+        str(path.relative_to(tmp_path / 'out')): cv2.imread(str(path), -1).tolist()
+        for path in (tmp_path / 'out').rglob('*.png')
+    }
+    assert found == {'a/0.png': [[1, 1]], 'b/0.png': [[2, 2]], '0.png': [[3, 3]]}
+
+
+def test_without_a_common_folder_equal_names_are_refused(tmp_path):
+    metric = make_metric(output_dir=str(tmp_path))
+    metric.process({}, [make_sample([[0, 1]], [[[1, 1]]], 4, path='a/0.jpg')])
+    with pytest.raises(ValueError, match='predictions of a/0.jpg and b/0.jpg would both'):
+        metric.process({}, [make_sample([[0, 1]], [[[1, 1]]], 4, path='b/0.jpg')])
+
+
+def test_a_merged_prediction_of_one_view_only_is_refused():
+    sample = make_sample(FIRST[0], [FIRST[1], FIRST[1]], 4)
+    sample['pred_sem_seg'] = dict(data=torch.zeros(1, 2, 5, dtype=torch.int64))
+    with pytest.raises(ValueError, match='ViewTTAModel'):
+        score(make_metric(), [sample])
+
+
+LABELS = np.repeat(np.arange(3), 100)[None]
+
+
+@pytest.mark.parametrize(
+    ('clusters', 'is_collapsed'),
+    [
+        (LABELS, False),
+        (np.where(np.arange(300) < 271, 0, 1)[None], True),  # 90.3 % are one cluster
+        (np.where(np.arange(300) < 205, 0, LABELS[0])[None], False),
+        (np.zeros((1, 300), int), True),
+    ],
+)
+def test_clusters_that_have_collapsed_are_warned_of(caplog, clusters, is_collapsed):
+    with logged(caplog):
+        score(make_metric(), [make_sample(LABELS, [clusters], 3)])
+    assert ('the clusters have collapsed' in caplog.text) == is_collapsed
+
+
+def test_classes_that_mostly_score_nothing_are_warned_of(caplog):
+    labels = np.repeat(np.arange(6), 50)[None]
+    metric = make_metric()
+    metric.dataset_meta = dict(classes=tuple('abcdef'))
+    with logged(caplog):
+        score(metric, [make_sample(labels, [labels % 2], 6)])
+    assert '4 of 6 classes score 0' in caplog.text
+
+
+def test_fewer_clusters_than_classes_are_no_collapse(caplog):
+    labels = np.repeat(np.arange(6), 50)[None]
+    metric = make_metric()
+    metric.dataset_meta = dict(classes=tuple('abcdef'))
+    with logged(caplog):
+        score(metric, [make_sample(labels, [labels % 2], 2)])
+    assert 'collapsed' not in caplog.text
 
 
 def test_a_map_that_knows_no_class_is_not_scored():
@@ -265,12 +365,8 @@ def test_predictions_are_written_as_label_maps(tmp_path, stored, expected):
 
 
 def test_scores_per_class_are_logged(caplog):
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    try:
+    with logged(caplog):
         score(make_metric(), samples())
-    finally:
-        logger.removeHandler(caplog.handler)
     rows = [line.split('|')[1:4] for line in caplog.text.splitlines() if '|' in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
         ['Class', 'IoU', 'Acc'],

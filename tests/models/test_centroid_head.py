@@ -107,7 +107,7 @@ def test_state_dict_round_trip(tmp_path):
     other = make_head(fitted=False)
     other.load_state_dict(torch.load(tmp_path / 'head.pth', weights_only=True))
     assert other.is_fitted
-    names = {'centroids', 'cluster_counts', 'logit_bias', 'cluster_to_class'}
+    names = {'centroids', 'cluster_counts', 'logit_bias', 'cluster_to_class', 'map_classes'}
     assert set(head.state_dict()) == names
     for name, value in head.state_dict().items():
         assert torch.equal(other.state_dict()[name], value), name

@@ -19,6 +19,9 @@ test_pipeline = [
     dict(type='ResizeCenterCrop', size=320),
     dict(type='PackSegInputs'),
 ]
+flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
+augmentations = [*([step] for step in test_pipeline[1:-1]), flips, test_pipeline[-1:]]
+tta_pipeline = [test_pipeline[0], dict(type='TestTimeAug', transforms=augmentations)]
 train_dataloader = dict(
     batch_size=128,
     num_workers=8,

@@ -8,8 +8,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from ...checkpoint_loading import read_checkpoint
 from ...clustering import UNMATCHED
-from ...evaluation import HungarianIoUMetric, name_clusters
+from ...evaluation import HungarianIoUMetric
 from ...models import ViewHead
 from ..checkpoint_files import save_whole
 from ..distributed import unwrap_model
@@ -55,7 +56,7 @@ class ClusterToClassHook(Hook):
         if is_main_process():
             found = torch.from_numpy(metric.cluster_to_class).to(found)
         broadcast(found)
-        head.cluster_to_class[views] = found
+        head.store_map(views, found, _meta_of(runner))
         path = runner.message_hub.get_info('last_ckpt', '')
         if is_main_process() and self._checkpoint_is_current and os.path.isfile(path):
             _rewrite(path, runner)
@@ -82,16 +83,19 @@ def describe_clusters(runner: Runner) -> dict:
         dict: ``classes`` and ``palette``, one entry a cluster, for ``dataset_meta``.
     """
     head = _head(runner)
-    cluster_to_class = head.cluster_to_class[head.predict_views[0]].tolist()
-    meta = {} if runner.val_loop is None else runner.val_dataloader.dataset.metainfo
-    names = name_clusters(cluster_to_class, meta.get('classes'), meta.get('palette'))
-    return dict(classes=names.classes, palette=names.palette)
+    return head.name_clusters(head.predict_views[0])._asdict()
+
+
+def _meta_of(runner: Runner) -> dict:
+    """What the map speaks of."""
+    dataset = runner.val_dataloader.dataset
+    return dict(dataset.metainfo, dataset=type(dataset).__name__)
 
 
 def _rewrite(path: str, runner: Runner) -> None:
     """Put the map and the names into a checkpoint file; it is replaced whole or not at all."""
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    key = 'decode_head.cluster_to_class'
-    checkpoint['state_dict'][key] = _head(runner).cluster_to_class.cpu()
+    checkpoint = read_checkpoint(path)
+    for name in ('cluster_to_class', 'map_classes'):
+        checkpoint['state_dict'][f'decode_head.{name}'] = getattr(_head(runner), name).cpu()
     checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
     save_whole(checkpoint, path)

@@ -13,7 +13,7 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 
-from ...clustering import UNMATCHED
+from ...clustering import UNMATCHED, translate_map
 from ...evaluation.label_files import NO_CLASS, to_label_ids
 from ...views import resize
 from .cluster_to_class_hook import find_hungarian_metric
@@ -68,10 +68,14 @@ class MatchedVisualizationHook(SegVisualizationHook):
         """Draw every image, or keep it if its classes are not known yet."""
         if not self.draw:
             return
-        for sample, image in zip(outputs, data_batch['inputs'], strict=True):
+        for sample, image in zip(outputs, _images(data_batch), strict=True):
             self._num_tested += 1
             picture = _keep(sample, image, 'test', self._num_tested)
-            stored = sample.metainfo['cluster_to_class'][0]
+            stored = translate_map(
+                sample.metainfo['cluster_to_class'][0],
+                sample.metainfo['map_classes'],
+                self._visualizer.dataset_meta['classes'],
+            )
             if (stored == UNMATCHED).all():
                 self._kept.append(picture)
             else:
@@ -106,6 +110,19 @@ class MatchedVisualizationHook(SegVisualizationHook):
             wait_time=self.wait_time,
             step=picture.step,
         )
+
+
+def _images(data_batch: dict) -> list[torch.Tensor]:
+    """The images of a batch as they were before a test-time augmentation flipped them."""
+    inputs = data_batch['inputs']
+    if isinstance(inputs[0], torch.Tensor):
+        return list(inputs)
+    flips = {'horizontal': [-1], 'vertical': [-2], 'diagonal': [-1, -2]}
+    samples = data_batch['data_samples'][0]
+    return [
+        image.flip(flips[sample.flip_direction]) if sample.metainfo.get('flip') else image
+        for image, sample in zip(inputs[0], samples, strict=True)
+    ]
 
 
 def _keep(sample: SegDataSample, image: torch.Tensor, phase: str, step: int) -> _Picture:

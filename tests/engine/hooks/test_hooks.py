@@ -62,7 +62,7 @@ def test_inertia_shares_and_losses_are_scalars(trained):
 
 
 def test_the_match_of_the_validation_is_in_that_epochs_checkpoint(trained):
-    checkpoint = torch.load(checkpoint_of(trained), weights_only=True)
+    checkpoint = torch.load(checkpoint_of(trained), weights_only=False)
     cluster_to_class = checkpoint['state_dict']['decode_head.cluster_to_class']
     assert sorted(cluster_to_class[0].tolist()) == list(range(9))
     names = checkpoint['meta']['dataset_meta']['classes']
@@ -74,7 +74,7 @@ def test_the_match_of_the_validation_is_in_that_epochs_checkpoint(trained):
 def test_without_validation_clusters_are_numbered(tiny_config):
     config = tiny_config({'train_cfg.max_epochs': 1, 'train_cfg.val_begin': 2})
     Runner.from_cfg(config).train()
-    meta = torch.load(checkpoint_of(config), weights_only=True)['meta']['dataset_meta']
+    meta = torch.load(checkpoint_of(config), weights_only=False)['meta']['dataset_meta']
     assert list(meta['classes']) == [f'cluster {k}' for k in range(9)]
 
 
@@ -286,3 +286,49 @@ def test_a_checkpoint_with_other_clusters_is_refused(trained, tiny_config):
     config.load_from = str(checkpoint_of(trained))
     with pytest.raises(ValueError, match=r'\(2, 9, 16\).*\(2, 5, 16\)'):
         Runner.from_cfg(config).train()
+
+
+def test_names_follow_the_view_that_predicts(trained):
+    """A model of view 0's names, told to predict with view 1's clusters."""
+    trained.model.decode_head.predict_views = (1,)
+    model = init_model(trained.copy(), str(checkpoint_of(trained)), device='cpu')
+    head = model.decode_head
+    assert head.cluster_to_class[0].tolist() != head.cluster_to_class[1].tolist()
+    classes = head.map_meta['classes']
+    assert list(model.dataset_meta['classes']) == [classes[k] for k in head.cluster_to_class[1]]
+    assert head.map_meta['dataset'] == 'SyntheticScenesDataset'
+
+
+def test_a_list_of_classes_in_another_order_changes_no_score(trained):
+    """Names and scores under the stored map; the list of the data set is turned around."""
+    checkpoint = str(checkpoint_of(trained))
+    classes = Runner.from_cfg(trained.copy()).val_dataloader.dataset.metainfo['classes']
+    found = []
+    for number, names in enumerate((classes, classes[::-1], classes[:4])):
+        config = trained.copy()
+        config.load_from = checkpoint
+        config.experiment_name = config.visualizer.name = f'{trained.experiment_name}_{number}'
+        config.test_dataloader.dataset.metainfo = dict(classes=names)
+        found.append(Runner.from_cfg(config).test())
+    assert found[1]['stored/aAcc'] == found[0]['stored/aAcc'] == found[0]['aAcc']
+    assert found[1]['mIoU'] == found[0]['mIoU']
+    assert 0 <= found[2]['stored/aAcc'] <= found[2]['aAcc']
+
+
+def test_checkpoints_without_names_of_their_map_load(trained, tmp_path):
+    """As version 0.1 wrote them; what the checkpoint says of its clusters is believed."""
+    checkpoint = torch.load(checkpoint_of(trained), weights_only=False)
+    del checkpoint['state_dict']['decode_head.map_classes']
+    torch.save(checkpoint, tmp_path / 'old.pth')
+    model = init_model(trained.copy(), str(tmp_path / 'old.pth'), device='cpu')
+    assert model.dataset_meta == checkpoint['meta']['dataset_meta']
+
+
+def test_names_that_are_no_names_are_refused(trained, tmp_path):
+    checkpoint = torch.load(checkpoint_of(trained), weights_only=False)
+    for text in (b'[1]', b'{"classes": [1]}', b'\xff', b'{'):
+        names = torch.tensor(list(text), dtype=torch.uint8)
+        checkpoint['state_dict']['decode_head.map_classes'] = names
+        torch.save(checkpoint, tmp_path / 'odd.pth')
+        with pytest.raises(ValueError, match='map_classes of the checkpoint must hold'):
+            init_model(trained.copy(), str(tmp_path / 'odd.pth'), device='cpu')

@@ -1,7 +1,5 @@
-"""Properties of names, colours and label files."""
+"""Properties of label files."""
 
-import colorsys
-import itertools
 import os
 import stat
 
@@ -9,51 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_picie.evaluation import name_clusters
 from mmseg_picie.evaluation.label_files import NO_CLASS, to_label_ids, write_image
-from mmseg_picie.evaluation.naming import distinct_palette
-
-
-def test_clusters_take_the_name_and_colour_of_their_class():
-    names = name_clusters([1, -1, 0, 1], ('sky', 'road'), [[1, 2, 3], [4, 5, 6]])
-    assert names.classes == ('road', 'cluster 1', 'sky', 'road')
-    own = distinct_palette(4)[1]
-    assert names.palette == [[4, 5, 6], own, [1, 2, 3], [4, 5, 6]]
-
-
-def test_clusters_without_classes_have_names_and_colours_of_their_own():
-    for names in (name_clusters([-1, -1, -1]), name_clusters([0, 1, 2])):
-        assert names.classes == ('cluster 0', 'cluster 1', 'cluster 2')
-        assert names.palette == distinct_palette(3)
-
-
-def test_names_without_a_palette_and_classes_beyond_the_list():
-    names = name_clusters([0, 5], ('sky',))
-    assert names.classes == ('sky', 'cluster 1')
-    assert names.palette == distinct_palette(2)
-
-
-def test_names_may_come_from_an_array():
-    assert name_clusters(np.array([0, -1]), ('sky',), [[9, 9, 9]]).palette[0] == [9, 9, 9]
-
-
-def test_colours_can_be_told_apart():
-    palette = distinct_palette(27)
-    assert np.array(palette).shape == (27, 3)
-    assert all(isinstance(value, int) and 0 <= value <= 255 for c in palette for value in c)
-    for first, second in itertools.combinations(palette, 2):
-        assert max(abs(a - b) for a, b in zip(first, second, strict=True)) >= 20
-    hues = [colorsys.rgb_to_hsv(*colour)[0] for colour in palette]
-    assert max(np.diff(sorted(hues))) < 0.1  # spread over the whole circle
-
-
-def test_colours_stay_the_same_whatever_their_number():
-    assert distinct_palette(40)[:9] == distinct_palette(9)
-    assert distinct_palette(0) == []
-
-
-def test_many_colours_all_differ():
-    assert len({tuple(colour) for colour in distinct_palette(200)}) == 200
 
 
 def test_label_ids_are_classes_where_any_is_known():

@@ -4,7 +4,10 @@ import colorsys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..clustering import UNMATCHED
+import numpy as np
+from numpy.typing import NDArray
+
+from .matching import UNMATCHED
 
 
 class ClusterNames(NamedTuple):
@@ -41,6 +44,30 @@ def name_clusters(
         names.append(classes[label] if known and classes else f'cluster {cluster}')
         colours.append(list(palette[label]) if known and palette else own_colours[cluster])
     return ClusterNames(tuple(names), colours)
+
+
+def translate_map(
+    cluster_to_class: NDArray, names: Sequence[str] | None, classes: Sequence[str]
+) -> NDArray[np.int64]:
+    """Say a map of clusters to classes in the terms of another list of classes.
+
+    Args:
+        cluster_to_class (NDArray): class of each cluster, of any shape, -1 where unknown.
+        names (Sequence[str], optional): of the classes that it speaks of; None if nobody knows,
+            and they are taken for ``classes``, unless there are more of them.
+        classes (Sequence[str]): names of the classes to speak of.
+
+    Returns:
+        NDArray: the same shape. Clusters of a class whose name is not in ``classes`` are unknown.
+    """
+    if names is None:
+        fits = cluster_to_class.max(initial=UNMATCHED) < len(classes)
+        return cluster_to_class if fits else np.full_like(cluster_to_class, UNMATCHED)
+    if tuple(names) == tuple(classes):
+        return cluster_to_class
+    ids = {name: index for index, name in reversed(list(enumerate(classes)))}
+    table = np.array([*(ids.get(name, UNMATCHED) for name in names), UNMATCHED])
+    return table[cluster_to_class]  # the last entry is that of -1
 
 
 def distinct_palette(size: int) -> list[list[int]]:
