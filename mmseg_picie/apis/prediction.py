@@ -86,6 +86,24 @@ def _is_result(path: Path, out_dir: str) -> bool:
     return any(Path(out_dir, kind).resolve() in parents for kind in _RESULTS)
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Args:
+        device (str): such as 'cpu' or 'cuda:0'.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    try:
+        torch.zeros(1, device=device).item()
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).split('\n')[0]
+        raise ValueError(
+            f'{device} cannot be used ({reason}); give cpu, or cuda:0 where there is a GPU.'
+        ) from error
+
+
 def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:
     """Load a trained model.
 

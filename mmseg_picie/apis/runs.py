@@ -16,6 +16,7 @@ from mmseg.registry import RUNNERS
 
 from ..engine import ConsoleHook
 from ..engine.facts import describe_scores, log_file
+from ..engine.hooks import FittingWeightsHook
 from .quiet import quietly
 
 __all__ = [
@@ -104,10 +105,12 @@ def build_runner(cfg: Config, verbose: bool = True) -> Runner:
         Runner: before any training or testing.
     """
     kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
-    if verbose or not issubclass(kind, Runner):
+    if not issubclass(kind, Runner):
         return kind.from_cfg(cfg)
-    runner = quietly(kind).from_cfg(cfg)
-    runner.register_hook(ConsoleHook())
+    runner = (kind if verbose else quietly(kind)).from_cfg(cfg)
+    runner.register_hook(FittingWeightsHook())
+    if not verbose:
+        runner.register_hook(ConsoleHook())
     return runner
 
 

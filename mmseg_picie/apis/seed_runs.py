@@ -4,8 +4,6 @@ import hashlib
 import json
 import math
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +15,9 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from prettytable import PrettyTable, TableStyle
 
-from .json_files import write_json
+from .child_commands import MISTAKE, read_mistake, run_child
+from .json_files import read_json, write_json
 
-#: The command line in a process of its own.
-PICIE = (sys.executable, '-m', 'picie_command')
 #: Entries of a validation's log line that are no scores.
 _NOT_SCORES = ('data_time', 'time', 'step')
 
@@ -44,7 +41,16 @@ class SeedRun(NamedTuple):
 
 
 class RunError(Exception):
-    """A run failed; the message says which, and where its log is."""
+    """A run failed; the message says which, and where its log is.
+
+    Args:
+        message (str): the words.
+        is_mistake (bool): whether a user can mend it.
+    """
+
+    def __init__(self, message: str, is_mistake: bool = False) -> None:
+        super().__init__(message)
+        self.is_mistake = is_mistake
 
 
 def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
@@ -106,13 +112,26 @@ def _read_result(path: Path, run: SeedRun) -> dict[str, Any]:
     digest = hashlib.sha256(run.config.pretty_text.encode()).hexdigest()
     if not path.is_file():
         return dict(config_sha256=digest, seed=run.seed, rows={})
-    result = json.loads(path.read_text())
-    if result['config_sha256'] != digest:
+    result = read_json(path)
+    rows = result.get('rows')
+    if not isinstance(rows, dict) or not all(_is_row(row) for row in rows.values()):
+        raise ValueError(
+            f'{path} must hold rows with metrics and seconds, but does not; remove it, and it is '
+            'made again.'
+        )
+    if result.get('config_sha256') != digest:
         raise ValueError(
             f'{path} is the result of another config than {run.config_path} is now; choose another '
             '--work-dir or remove that folder.'
         )
     return result
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it is a row of a result."""
+    metrics = row.get('metrics') if isinstance(row, dict) else None
+    values = [*metrics.values(), row.get('seconds')] if isinstance(metrics, dict) else ['']
+    return all(value is None or isinstance(value, int | float) for value in values)
 
 
 def _train(run: SeedRun) -> dict[str, Any]:
@@ -137,14 +156,42 @@ def read_last_scores(folder: Path) -> dict[str, float]:
         RunError: If there are none.
     """
     for path in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
-        entries = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-        for entry in reversed(entries):
+        for entry in reversed(read_records(path)):
             if 'mIoU' in entry:
                 return _only_scores(entry)
     raise RunError(
         f'{folder} holds no scores of a validation; the config needs val_dataloader, '
         'HungarianIoUMetric and LocalVisBackend.'
     )
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read a log of mmengine's ``LocalVisBackend``, one JSON object a line.
+
+    Args:
+        path (Path): the file.
+
+    Returns:
+        list[dict]: its records; one that a killed run left unfinished at the end is left out.
+
+    Raises:
+        ValueError: If another line is no record.
+    """
+    lines = path.read_bytes().splitlines()
+    records = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            records.append(dict(json.loads(line)))
+        except (TypeError, ValueError) as error:
+            if number == len(lines):
+                break
+            raise ValueError(
+                f'{path} must hold a JSON object a line, but line {number} is none; remove that '
+                'line.'
+            ) from error
+    return records
 
 
 def _only_scores(entry: dict[str, float | None]) -> dict[str, float]:
@@ -166,7 +213,7 @@ def _call_for_scores(
     """Scores that a command writes."""
     path = run.folder / f'{command}.json'
     _call(run, command, [*words, option, str(path), '--work-dir', str(run.folder / command)])
-    return json.loads(path.read_text())
+    return read_json(path)
 
 
 def _call(run: SeedRun, command: str, words: list[str]) -> None:
@@ -174,12 +221,13 @@ def _call(run: SeedRun, command: str, words: list[str]) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     log = run.folder / f'{command}.log'
     options = ['--verbose', '--cfg-options', *run.overrides, f'randomness.seed={run.seed}']
-    line = [*PICIE, command, run.config_path, *words, *options]
-    with open(log, 'a') as file:
-        code = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT).returncode
+    code = run_child([command, run.config_path, *words, *options], log)
     if code:
+        mistake = read_mistake(log) if code == MISTAKE else ''
         raise RunError(
-            f'picie {command} failed for seed {run.seed} with exit code {code}; see {log}.'
+            f'picie {command} failed for seed {run.seed} with exit code {code}; see {log}'
+            + (f': {mistake}' if mistake else '.'),
+            bool(mistake),
         )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..views import crop_flip_features
 from .frozen_copy import FrozenCopy
-from .parts import check_encoder, check_pretrained, freeze, take_moved_options
+from .parts import check_encoder, check_heads, check_pretrained, freeze, take_moved_options
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
@@ -246,6 +246,9 @@ class PiCIE(EncoderDecoder):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         check_encoder(self, state_dict, prefix)
+        modules = self.named_modules()
+        heads = {place: head for place, head in modules if isinstance(head, ViewHead)}
+        check_heads(heads, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _weigh(self, by_head: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:

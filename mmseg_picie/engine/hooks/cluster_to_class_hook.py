@@ -5,7 +5,7 @@ import os
 import torch
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...clustering import UNMATCHED
@@ -27,6 +27,24 @@ class ClusterToClassHook(Hook):
 
     def __init__(self) -> None:
         self._checkpoint_is_current = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Refuse a metric that takes the numbers of clusters for those of classes.
+
+        Raises:
+            ValueError: If an evaluator has one of mmseg's metrics.
+        """
+        for name in ('val', 'test'):
+            loop = getattr(runner, f'_{name}_loop')
+            if not isinstance(loop, BaseLoop):
+                continue
+            for metric in loop.evaluator.metrics:
+                if type(metric).__module__.startswith('mmseg.'):
+                    raise ValueError(
+                        f'{name}_evaluator must match clusters with classes, but '
+                        f'{type(metric).__name__} takes the number of a cluster for that of a '
+                        f"class; set {name}_evaluator to dict(type='HungarianIoUMetric')."
+                    )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """The clusters change: neither the old match nor older checkpoints fit them."""
