@@ -32,6 +32,8 @@ _PLAINLY_BUILT = (
 #: Options that mmengine takes for itself before it builds.
 _TAKEN = {'type', '_scope_', '_delete_', 'priority'}
 _TAKEN_OF_LOADERS = {'num_batch_per_epoch', 'disable_subprocess_warning'}
+#: How the names of settings end that are dicts.
+_DICTS = ('_cfg', '_dataloader', '_hooks', '_model', 'log_processor', 'randomness')
 #: Settings of loaders and of the training's loop -> the least integer that makes sense.
 _LEAST = {'batch_size': 1, 'num_workers': 0, 'max_epochs': 1, 'max_iters': 1, 'val_interval': 1}
 
@@ -48,9 +50,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """
     types = registered_types()
     for key, node in settings.items():
-        if key.endswith('_dataloader') and isinstance(node, Mapping):
+        if node is None:
+            continue
+        if key.endswith(_DICTS) and not isinstance(node, Mapping):
+            raise ValueError(f'argument config: {key} must be a dict, but is {node!r}; correct it')
+        if key.endswith('_dataloader'):
             _check_loader(key, node)
-        if (key.endswith('_dataloader') or key == 'train_cfg') and isinstance(node, Mapping):
+        if key.endswith('_dataloader') or key == 'train_cfg':
             _check_numbers(key, node)
         for path, part in _find_typed(node, key):
             _check_type(path, part, types)
@@ -63,7 +69,7 @@ def _check_loader(key: str, loader: Mapping[str, Any]) -> None:
             raise ValueError(
                 f'argument config: {key} has no option {name!r}{suggest(name, options)}'
             )
-    if 'dataset' not in loader:
+    if not loader.get('dataset'):
         raise ValueError(f'argument config: {key} has no dataset; add it')
 
 

@@ -16,7 +16,7 @@ from ..evaluation.label_files import write_image
 from .child_commands import run_child
 from .json_files import read_json
 from .ready_configs import find_ready
-from .seed_runs import read_last_scores
+from .score_logs import read_last_scores
 
 CONFIG = 'configs/picie_fpn_efficientnet-lite0_scenes.py'
 NUM_PICTURES = 8

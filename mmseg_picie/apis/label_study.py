@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS
 from rich.table import Table
 
 from ..engine.progress import get_console
@@ -20,7 +20,8 @@ from ..models import ViewHead
 from .backbone_weights import set_weights
 from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
-from .seed_runs import read_records
+from .score_logs import read_records
+from .seed_runs import find_head
 
 
 class Run(NamedTuple):
@@ -75,8 +76,8 @@ def prepare(cfg: Config, runs: Sequence[Run], subset_seed: int) -> list[Job]:
         ValueError: If the training is not supervised, or starting weights do not fit.
     """
     init_default_scope(cfg.get('default_scope') or 'mmseg')
-    head = MODELS.get(cfg.model.decode_head.type)
-    if issubclass(head, ViewHead):
+    head = find_head(cfg)
+    if head is not None and issubclass(head, ViewHead):
         raise ValueError(
             f'argument config: {cfg.filename} must be of a supervised training, but its '
             f'decode_head is a {head.__name__}, which learns clusters without labels; give a '

@@ -11,6 +11,7 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.runner import load_checkpoint
 from mmseg.apis import inference_model, init_model
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
@@ -116,10 +117,19 @@ def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:
         PiCIE: in eval mode, with ``dataset_meta`` that names its clusters.
 
     Raises:
-        ValueError: If the checkpoint has another K or D, or no centroids.
+        ValueError: If it is no PiCIE, or the checkpoint has another K or D, or no centroids.
     """
     with without_notices():
-        model = init_model(config, checkpoint, device=device)
+        model = init_model(config, device=device)
+        if not isinstance(model, PiCIE):
+            raise ValueError(
+                f'model.type must be PiCIE, which segments by clusters, but is '
+                f'{config.model.type}; give the config of a PiCIE training, or score this one by '
+                '`picie test`.'
+            )
+        # Not by init_model, which cannot read a bare state dict.
+        loaded = load_checkpoint(model, checkpoint, map_location='cpu')
+    model.dataset_meta = (loaded.get('meta') or {}).get('dataset_meta')
     if not model.decode_head.is_fitted:
         raise ValueError(
             f'{checkpoint} holds no centroids, so it cannot segment; use a checkpoint of a PiCIE '

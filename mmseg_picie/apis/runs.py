@@ -17,6 +17,7 @@ from mmseg.registry import RUNNERS
 from ..engine import ConsoleHook
 from ..engine.facts import describe_scores, log_file
 from ..engine.hooks import FittingWeightsHook
+from .near_names import registered_types, suggest
 from .quiet import quietly
 
 __all__ = [
@@ -103,8 +104,16 @@ def build_runner(cfg: Config, verbose: bool = True) -> Runner:
 
     Returns:
         Runner: before any training or testing.
+
+    Raises:
+        ValueError: If there is no such runner.
     """
     kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
+    if kind is None:
+        raise ValueError(
+            f'runner_type is {cfg.runner_type!r}, which no registry knows'
+            f'{suggest(cfg.runner_type, registered_types(RUNNERS))}; correct the name'
+        )
     if not issubclass(kind, Runner):
         return kind.from_cfg(cfg)
     runner = (kind if verbose else quietly(kind)).from_cfg(cfg)

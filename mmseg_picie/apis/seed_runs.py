@@ -1,8 +1,6 @@
 """Train one config under several seeds, restartably, and sum up the scores."""
 
 import hashlib
-import json
-import math
 import platform
 import time
 from collections.abc import Sequence
@@ -17,9 +15,7 @@ from prettytable import PrettyTable, TableStyle
 
 from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
-
-#: Entries of a validation's log line that are no scores.
-_NOT_SCORES = ('data_time', 'time', 'step')
+from .score_logs import RunError, only_scores, read_last_scores
 
 
 class SeedRun(NamedTuple):
@@ -38,19 +34,6 @@ class SeedRun(NamedTuple):
     overrides: tuple[str, ...]
     seed: int
     folder: Path
-
-
-class RunError(Exception):
-    """A run failed; the message says which, and where its log is.
-
-    Args:
-        message (str): the words.
-        is_mistake (bool): whether a user can mend it.
-    """
-
-    def __init__(self, message: str, is_mistake: bool = False) -> None:
-        super().__init__(message)
-        self.is_mistake = is_mistake
 
 
 def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
@@ -81,7 +64,7 @@ def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
     done = any(key.startswith('fresh/') for key in rows['trained']['metrics'])
     if fresh and not done and has_centroids(run.config):
         scores = _call_for_scores(run, 'fit-centroids', [str(_last_checkpoint(run))])
-        fresh_scores = _only_scores(scores)
+        fresh_scores = only_scores(scores)
         rows['trained']['metrics'] |= {f'fresh/{key}': fresh_scores[key] for key in fresh_scores}
         write_json(path, result)
     if baselines and len(rows) == 1:
@@ -89,7 +72,7 @@ def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
         scores = _call_for_scores(run, 'baselines', [], '--out')
         seconds = time.perf_counter() - started
         for name, found in scores.items():
-            rows[name] = dict(metrics=_only_scores(found), seconds=seconds)
+            rows[name] = dict(metrics=only_scores(found), seconds=seconds)
         write_json(path, result)
     return rows
 
@@ -103,8 +86,21 @@ def has_centroids(config: Config) -> bool:
     Returns:
         bool: True for PiCIE and MDC, False for IIC and supervised heads.
     """
-    head = MODELS.get(config.model.decode_head.type)
-    return bool(getattr(head, 'needs_centroids', False))
+    return bool(getattr(find_head(config), 'needs_centroids', False))
+
+
+def find_head(config: Config) -> type | None:
+    """Find the kind of the head that predicts.
+
+    Args:
+        config (Config): of a training.
+
+    Returns:
+        type | None: its class; None if no registry knows it.
+    """
+    head = config.model.get('decode_head') or {}
+    head = head[-1] if isinstance(head, list | tuple) else head  # of a cascade the last one
+    return MODELS.get(head['type']) if head.get('type') else None
 
 
 def _read_result(path: Path, run: SeedRun) -> dict[str, Any]:
@@ -141,66 +137,6 @@ def _train(run: SeedRun) -> dict[str, Any]:
     _call(run, 'train', ['--work-dir', str(run.folder), '--resume'])
     seconds = None if resumed else time.perf_counter() - started
     return dict(metrics=read_last_scores(run.folder), seconds=seconds)
-
-
-def read_last_scores(folder: Path) -> dict[str, float]:
-    """Scores of the last validation in a work folder.
-
-    Args:
-        folder (Path): work folder of a training with mmengine's ``LocalVisBackend``.
-
-    Returns:
-        dict[str, float]: scores by name.
-
-    Raises:
-        RunError: If there are none.
-    """
-    for path in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
-        for entry in reversed(read_records(path)):
-            if 'mIoU' in entry:
-                return _only_scores(entry)
-    raise RunError(
-        f'{folder} holds no scores of a validation; the config needs val_dataloader, '
-        'HungarianIoUMetric and LocalVisBackend.'
-    )
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read a log of mmengine's ``LocalVisBackend``, one JSON object a line.
-
-    Args:
-        path (Path): the file.
-
-    Returns:
-        list[dict]: its records; one that a killed run left unfinished at the end is left out.
-
-    Raises:
-        ValueError: If another line is no record.
-    """
-    lines = path.read_bytes().splitlines()
-    records = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            records.append(dict(json.loads(line)))
-        except (TypeError, ValueError) as error:
-            if number == len(lines):
-                break
-            raise ValueError(
-                f'{path} must hold a JSON object a line, but line {number} is none; remove that '
-                'line.'
-            ) from error
-    return records
-
-
-def _only_scores(entry: dict[str, float | None]) -> dict[str, float]:
-    """Leave out what is no score, and scores of nothing."""
-    return {
-        key: value
-        for key, value in entry.items()
-        if key not in _NOT_SCORES and value is not None and not math.isnan(value)
-    }
 
 
 def _last_checkpoint(run: SeedRun) -> Path:

@@ -8,6 +8,7 @@ which. Everything else is None: an error of this package.
 from __future__ import annotations
 
 import linecache
+import os
 import re
 import traceback
 from collections.abc import Iterator
@@ -93,15 +94,20 @@ def find_cause(error: BaseException, config: str | None = None) -> str | None:
     steps, text = _trace(error)
     if isinstance(error, MemoryError) or type(error).__name__ == 'OutOfMemoryError':
         return f'the memory does not suffice ({text}); use smaller batches or images'
-    if isinstance(error, OSError) and error.strerror:
-        return f'{error.filename or "a file"}: {error.strerror}; check the path and its permissions'
     last = steps[-1]
+    if last.is_in('own') and last.code.startswith('raise') and text:
+        return text
+    checkpoint = _find_checkpoint(steps)
+    if checkpoint:
+        return f'{checkpoint} {_describe_loading(error, text, steps)}'
+    if isinstance(error, OSError) and (error.strerror or text.startswith('[Errno')):
+        reason = error.strerror or text.partition('] ')[2]
+        name = f'{error.filename}: ' if error.filename else ''
+        return f'{name}{reason}; check the path, its permissions and the space on its disk'
     subject = f'argument config: {config}' if config else 'the settings'
     named = near_names.explain(error, text, _built(steps))
     if named:
         return f'{subject}: {named}'
-    if last.is_in('own') and last.code.startswith('raise'):
-        return text
     if last.is_in('own') and isinstance(error, AssertionError):
         return None
     if any(step.builds for step in steps):
@@ -154,20 +160,55 @@ def _built(steps: list[Step]) -> dict[str, Any]:
     return {}
 
 
+def _find_checkpoint(steps: list[Step]) -> str:
+    """The checkpoint that was being read, if one was."""
+    for step in steps:
+        path = step.file.replace('\\', '/')
+        loads = path.endswith(('torch/serialization.py', 'mmengine/runner/checkpoint.py')) or (
+            path.endswith('mmengine/runner/runner.py') and step.function == 'resume'
+        )
+        if loads and step.frame is not None:
+            values = step.frame.f_locals
+            found = values.get('filename', values.get('f'))
+            if isinstance(found, str | os.PathLike):
+                return os.fspath(found)
+    return ''
+
+
+def _describe_loading(error: BaseException, text: str, steps: list[Step]) -> str:
+    """Why a checkpoint cannot be read, or resumed from."""
+    reason = f'{type(error).__name__}: {text}'
+    if isinstance(error, KeyError) and any(step.function == 'resume' for step in steps):
+        return (
+            f'cannot be resumed from, as it has no {text}; resume a checkpoint of a training, or '
+            'start from this one by load_from without --resume'
+        )
+    return (
+        f'cannot be loaded as a checkpoint of this model ({reason}); check that it is whole and of '
+        'this config'
+    )
+
+
 def _describe_building(error: BaseException, text: str, steps: list[Step]) -> str:
     """What was built or read, and why it could not be."""
     last, what = steps[-1], 'it cannot be used'
     if last.function in ('__missing__', '__getattr__') and 'mmengine/config' in last.file:
         name = re.findall(r'\w+', text)[-1]
         return f'it has no {name}, which this command needs; add it'
-    kind = _built(steps).get('obj_type')
+    built = _built(steps)
+    kind = built.get('obj_type')
     if kind is not None:
-        what = (
-            f'{kind if isinstance(kind, str) else getattr(kind, "__name__", kind)} cannot be built'
-        )
-    for step in reversed(steps):
-        if step.file.endswith(('serialization.py', 'checkpoint.py')) and step.frame is not None:
-            found = step.frame.f_locals.get('filename', step.frame.f_locals.get('f'))
-            if isinstance(found, str):
-                return f'{found} cannot be loaded as a checkpoint ({type(error).__name__}: {text})'
-    return f'{what} ({type(error).__name__}: {text}); correct its settings'
+        name = kind if isinstance(kind, str) else getattr(kind, '__name__', kind)
+        what = f'{name} cannot be built{_list_plain(built.get("args"))}'
+    reason = f'{type(error).__name__}: {text or f"{last.function}: {last.code}"}'
+    return f'{what} ({reason}); correct its settings'
+
+
+def _list_plain(options: Any) -> str:
+    """The options that are words and numbers, for a message."""
+    plain = [
+        f'{name}={value!r}'
+        for name, value in (options or {}).items()
+        if isinstance(value, str | int | float)
+    ]
+    return f' with {", ".join(plain)[:200]}' if plain else ''

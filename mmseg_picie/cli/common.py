@@ -144,12 +144,15 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     return cfg
 
 
-def read_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
+def read_config(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, predicts: bool = False
+) -> Config:
     """Read the config and change it as `--cfg-options` says.
 
     Args:
         parser: Reports a config that cannot be read.
         args: Parsed arguments with `config` and `cfg_options`.
+        predicts: Whether mmseg's inference will read the config too.
 
     Returns:
         The config.
@@ -159,7 +162,7 @@ def read_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
 
     check_config(parser, args)
     cfg = read_config_file(args.config)
-    return config_options.apply(cfg, _to_values(parser, args.cfg_options or ()))
+    return config_options.apply(cfg, _to_values(parser, args.cfg_options or ()), predicts)
 
 
 def require(
@@ -171,10 +174,11 @@ def require(
         parser: Reports it.
         args: Parsed arguments with `config`.
         cfg: The config.
-        parts: 'model', 'train' or 'val'; of these two, loader and settings must be there.
+        parts: What it must have: 'model', 'inference', 'train' or 'val'.
     """
     keys = {
         'model': ('model',),
+        'inference': ('test_pipeline',),
         'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
         'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
     }

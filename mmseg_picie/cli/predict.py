@@ -48,8 +48,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Segment."""
     from ..apis import prediction
 
-    cfg = common.read_config(parser, args)
-    common.require(parser, args, cfg, 'model')
+    cfg = common.read_config(parser, args, predicts=True)
+    common.require(parser, args, cfg, 'model', 'inference')
     device = args.device or prediction.default_device()
     with common.refuse(parser, '--device'):
         prediction.check_device(device)

@@ -35,7 +35,7 @@ def read_lines(path: str | Path) -> list[str]:
     except UnicodeDecodeError as error:
         number = content.count(b'\n', 0, error.start) + 1
         raise ValueError(
-            f'image list {path} must be text in UTF-8, but its line {number} is not; save it as UTF-8.'
+            f'image list {path} must be text in UTF-8, but line {number} is not; save it so.'
         ) from error
     if '\0' in text:
         raise ValueError(
@@ -46,8 +46,8 @@ def read_lines(path: str | Path) -> list[str]:
     for number, line in enumerate(lines, 1):
         if line and found.setdefault(line, number) != number:
             raise ValueError(
-                f'image list {path} must name everything once, but {line} is in the lines {found[line]} '
-                f'and {number}; take one of them out.'
+                f'image list {path} must name each image once, but {line} is in the lines '
+                f'{found[line]} and {number}; take one of them out.'
             )
     if not found:
         raise ValueError(f'image list {path} is empty; it needs one name a line.')

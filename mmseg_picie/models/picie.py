@@ -246,8 +246,7 @@ class PiCIE(EncoderDecoder):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         check_encoder(self, state_dict, prefix)
-        modules = self.named_modules()
-        heads = {place: head for place, head in modules if isinstance(head, ViewHead)}
+        heads = {name: part for name, part in self.named_modules() if isinstance(part, ViewHead)}
         check_heads(heads, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 

@@ -86,7 +86,11 @@ def find_hungarian_metric(metrics: list) -> HungarianIoUMetric | None:
 
 def _head(runner: Runner) -> ViewHead:
     head = unwrap_model(runner).decode_head
-    assert isinstance(head, ViewHead)
+    if not isinstance(head, ViewHead):
+        raise ValueError(
+            'decode_head must learn clusters, such as a CentroidHead, to be matched with classes, '
+            f'but is a {type(head).__name__}; take ClusterToClassHook out of the config.'
+        )
     return head
 
 
