@@ -108,8 +108,8 @@ def _find_places(cfg: Config, name: str, read: Set[str]) -> list[str]:
     if old in (None, True, False, '', [], {}, ()):
         return named[:_MAX_NAMED]
     alike = [path for path, value in nodes if type(value) is type(old) and value == old]
-    if isinstance(old, str) and not alike:
-        alike = [path for path, value in nodes if isinstance(value, str) and old in value]
+    if isinstance(old, str):
+        alike += [path for path, value in nodes if isinstance(value, str) and old in value]
     return list(dict.fromkeys([*named, *alike]))[:_MAX_NAMED]
 
 

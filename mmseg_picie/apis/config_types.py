@@ -125,5 +125,5 @@ def _check_type(path: str, node: Mapping[str, Any], types: Mapping[str, list[Any
 def _takes(item: type, name: str) -> bool:
     """Whether a class may take an option; if it takes any, all but those nearly one of its own."""
     options, is_open = list_options(item)
-    is_near = bool(difflib.get_close_matches(name, options, n=1, cutoff=0.8))
+    is_near = bool(difflib.get_close_matches(name, options, n=1, cutoff=0.85))
     return name in options or (is_open and not is_near)

@@ -113,7 +113,7 @@ def find_cause(error: BaseException, config: str | None = None) -> str | None:
     if any(step.builds for step in steps):
         return f'{subject}: {_describe_building(error, text, steps)}'
     if last.is_in('toolbox') and last.code.startswith(('raise', 'assert')) and text:
-        return text
+        return f'{subject}: {text}; correct its settings'
     return _find_cause_in_torch(error, text, steps, subject)
 
 
@@ -165,7 +165,8 @@ def _find_checkpoint(steps: list[Step]) -> str:
     for step in steps:
         path = step.file.replace('\\', '/')
         loads = path.endswith(('torch/serialization.py', 'mmengine/runner/checkpoint.py')) or (
-            path.endswith('mmengine/runner/runner.py') and step.function == 'resume'
+            path.endswith('mmengine/runner/runner.py')
+            and step.function in ('load_checkpoint', 'resume')
         )
         if loads and step.frame is not None:
             values = step.frame.f_locals

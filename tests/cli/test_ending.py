@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
 from mmseg_picie.apis import runs
@@ -135,17 +134,6 @@ def test_an_error_in_a_worker_is_judged_as_one_in_the_process(kind, tmp_path, ca
     assert err.count('\n') == 1 and str(path) in err
     if kind == 'own':
         assert err.endswith('repair it, or take it out of the data set.\n')
-
-
-def test_an_error_of_a_training_in_a_worker_is_one_sentence(sentence, tiny, tmp_path):
-    config = Config.fromfile(tiny.config)
-    config.train_dataloader.num_workers = 1
-    config.train_dataloader.dataset.pipeline.insert(1, dict(type='RandomCrop', crop_size=(999, 9)))
-    config.train_dataloader.dataset.pipeline.insert(1, dict(type='Resize', scale=(0, 0)))
-    config.default_hooks.acceleration = None
-    config.default_hooks.pop('acceleration')
-    config.dump(tmp_path / 'a.py')
-    assert 'argument config' in sentence('train', tmp_path / 'a.py', '--work-dir', 'run')
 
 
 def test_a_reader_that_goes_ends_the_command_quietly(tiny):
