@@ -10,7 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModule
-from mmengine.runner import BaseLoop, LogProcessor
+from mmengine.runner import BaseLoop, LogProcessor, Runner
 from mmengine.visualization import BaseVisBackend, Visualizer
 from torch.utils.data import DataLoader, Sampler
 
@@ -54,6 +54,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             continue
         if key.endswith(_DICTS) and not isinstance(node, Mapping):
             raise ValueError(f'argument config: {key} must be a dict, but is {node!r}; correct it')
+        if key == 'randomness':
+            _check_names(key, node, {*inspect.signature(Runner.set_randomness).parameters})
         if key.endswith('_dataloader'):
             _check_loader(key, node)
         if key.endswith('_dataloader') or key == 'train_cfg':
@@ -63,14 +65,18 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def _check_loader(key: str, loader: Mapping[str, Any]) -> None:
-    options = {*inspect.signature(DataLoader).parameters, *_TAKEN_OF_LOADERS}
-    for name in loader:
-        if name not in options | _TAKEN:
-            raise ValueError(
-                f'argument config: {key} has no option {name!r}{suggest(name, options)}'
-            )
+    _check_names(key, loader, {*inspect.signature(DataLoader).parameters, *_TAKEN_OF_LOADERS})
     if not loader.get('dataset'):
         raise ValueError(f'argument config: {key} has no dataset; add it')
+
+
+def _check_names(key: str, node: Mapping[str, Any], options: set[str]) -> None:
+    """Refuse names that are no options."""
+    for name in node:
+        if name not in options | _TAKEN:
+            raise ValueError(
+                f'argument config: {key} has no option {name!r}{suggest(name, options)}; correct it'
+            )
 
 
 def _check_numbers(key: str, node: Mapping[str, Any]) -> None:

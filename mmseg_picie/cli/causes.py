@@ -125,6 +125,8 @@ def _find_cause_in_torch(
         return f'the processes of the job cannot reach each other: {text}'
     if not isinstance(error, RuntimeError):
         return None
+    if re.search(r'Connection (closed|reset) by peer', text):  # gloo's
+        return f'another process of the job has ended, see what it says ({text[:80]} ...)'
     if text.startswith('DataLoader worker'):
         return f'{text}; the memory may not suffice: lower num_workers or batch_size of the loader'
     if any(step.function == '_call_impl' for step in steps) and _MISFIT.search(text):

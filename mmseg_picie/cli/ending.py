@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from ..printing import printable
 from ..version import __version__
 from .causes import Mistake, find_cause
 
+#: Seconds that other processes of a job wait for the first to speak.
+_PATIENCE = 2.0
 #: Exit code of a command that a user's mistake has ended; argparse's own.
 MISTAKE = 2
 REPORT = (
@@ -77,7 +80,10 @@ def end_in_a_sentence(program: str, args: argparse.Namespace) -> Iterator[None]:
             raise
         if getattr(args, 'debug', False):
             traceback.print_exception(error)
+        _let_first_rank_speak()
         tell(program, f'error: {cause}')
+        if _is_distributed():
+            os._exit(MISTAKE)  # the threads of gloo would abort a process that ends in order
         raise SystemExit(MISTAKE) from None
 
 
@@ -85,6 +91,20 @@ def tell(program: str, sentence: str) -> None:
     """Write a line to stderr, behind all that was printed."""
     sys.stdout.flush()
     print(printable(f'{program}: {sentence}'), file=sys.stderr, flush=True)
+
+
+def _is_distributed() -> bool:
+    """Whether this process is one of several of a job."""
+    distributed: Any = sys.modules.get('torch.distributed')
+    if distributed is None or not (distributed.is_available() and distributed.is_initialized()):
+        return False
+    return distributed.get_world_size() > 1
+
+
+def _let_first_rank_speak() -> None:
+    """Wait in other processes of a job: if the first has the same to say, it ends the job."""
+    if os.environ.get('RANK', '0') != '0':
+        time.sleep(_PATIENCE)
 
 
 def _ask_for_report(error: Exception) -> None:

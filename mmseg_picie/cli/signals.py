@@ -97,6 +97,8 @@ def _watch(reading: int, program: str, patience: float, told: threading.Event) -
 
 def _tell(program: str, number: int) -> None:
     """Write the line, past all buffers: the main thread may hold their locks."""
+    if os.environ.get('RANK', '0') != '0':  # the first process of the job says it
+        return
     show_cursor = '\x1b[?25h' if os.isatty(2) else ''  # a progress bar hides it
     line = (
         f'{show_cursor}{program}: stopped by {SIGNALS[signal.Signals(number)]}; what was written '

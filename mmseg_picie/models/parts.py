@@ -115,10 +115,6 @@ def check_encoder(model: nn.Module, weights: Mapping[str, Tensor], prefix: str =
         )
 
 
-#: Buffers of a head that older checkpoints lack, and that have a value of their own.
-_OPTIONAL = ('cluster_to_class', 'logit_bias')
-
-
 def check_heads(
     heads: Mapping[str, nn.Module], weights: Mapping[str, Tensor], prefix: str = ''
 ) -> None:
@@ -133,11 +129,9 @@ def check_heads(
         ValueError: If a tensor of a head is missing.
     """
     for place, head in heads.items():
-        missing = [
-            f'{place}.{key}'
-            for key in head.state_dict()
-            if f'{prefix}{place}.{key}' not in weights and key not in _OPTIONAL
-        ]
+        # Other buffers have a value from the start, and older checkpoints lack some of them.
+        names = [*getattr(head, 'learned_buffers', ()), *dict(head.named_parameters())]
+        missing = [f'{place}.{key}' for key in names if f'{prefix}{place}.{key}' not in weights]
         if missing:
             raise ValueError(
                 f'the checkpoint is of another method than the config: it lacks {missing[0]}, and '

@@ -206,7 +206,12 @@ def test_a_supervised_config_with_a_checkpoint_of_clusters_is_refused(sentence, 
 
 
 @pytest.mark.parametrize(
-    'line', ['train CONFIG', 'test CONFIG CHECKPOINT', 'compare CONFIG --seeds 1']
+    'line',
+    [
+        'train CONFIG',
+        'test CONFIG CHECKPOINT',
+        pytest.param('compare CONFIG --seeds 1', marks=pytest.mark.slow),
+    ],
 )
 def test_a_metric_that_takes_clusters_for_classes_is_refused(sentence, fill, line, tmp_path, tiny):
     config = Config.fromfile(tiny.config)

@@ -136,6 +136,7 @@ def test_an_error_in_a_worker_is_judged_as_one_in_the_process(kind, tmp_path, ca
         assert err.endswith('repair it, or take it out of the data set.\n')
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_ends_the_command_quietly(tiny):
     line = f'{sys.executable} -m mmseg_picie.cli check-data {tiny.config} | true'
     done = subprocess.run(
