@@ -12,7 +12,15 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / 'mmseg_picie'
 TOOLBOX = {'mmengine', 'mmcv', 'mmseg'}
 #: Small pieces that every room may use.
-SHARED = {'checkpoint_loading', 'checkpoint_types', 'moved', 'threads', 'toolbox', 'version'}
+SHARED = {
+    'checkpoint_loading',
+    'checkpoint_types',
+    'moved',
+    'printing',
+    'threads',
+    'toolbox',
+    'version',
+}
 #: From the lowest floor to the highest; a room sees the floors below its own.
 FLOORS = (
     {'clustering', 'views', 'acceleration'},

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..checkpoint_loading import read_checkpoint
 from ..engine.checkpoint_files import save_whole
+from .config_files import read_config_file
 
 PREFIX = 'backbone.'
 
@@ -237,7 +238,7 @@ def match_config(checkpoint: str | Path, config: str | Path) -> Match:
     Raises:
         ValueError: If none matches.
     """
-    cfg = Config.fromfile(config)
+    cfg = read_config_file(str(config))
     weights = read_backbone(str(checkpoint))
     match = match_weights(build_backbone(cfg), weights)
     if not match.matched:

@@ -10,7 +10,7 @@ from ..checkpoint_loading import read_checkpoint
 from ..engine.checkpoint_files import save_whole
 from ..engine.distributed import unwrap_model
 from ..engine.facts import log_file
-from ..engine.hooks.cluster_to_class_hook import describe_clusters
+from ..engine.hooks.cluster_to_class_hook import describe_clusters, find_hungarian_metric
 from .runs import Done, build_runner, leave_process_group
 
 
@@ -25,9 +25,17 @@ def store_map(cfg: Config, checkpoint: str, out: str, verbose: bool = True) -> D
 
     Returns:
         Done: the scores; None if no pixel of the images is labelled, and nothing is written.
+
+    Raises:
+        ValueError: If the validation does not match clusters with classes.
     """
     cfg.load_from, cfg.resume = checkpoint, False
     runner = build_runner(cfg, verbose)
+    if find_hungarian_metric(runner.val_evaluator.metrics) is None:
+        raise ValueError(
+            'val_evaluator must match clusters with classes, but has no HungarianIoUMetric; set it '
+            "to dict(type='HungarianIoUMetric')."
+        )
     metrics = runner.val()
     if math.isnan(metrics.get('mIoU', 0.0)):
         return None

@@ -1,7 +1,5 @@
 """The demo: the main job on the embedded scenes, by the commands that a user would call."""
 
-import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -15,8 +13,10 @@ from ..datasets import SyntheticScenesDataset
 from ..datasets.scenes.synthetic_scenes import draw_scene
 from ..engine.progress import get_console
 from ..evaluation.label_files import write_image
+from .child_commands import run_child
+from .json_files import read_json
 from .ready_configs import find_ready
-from .seed_runs import PICIE, read_last_scores
+from .score_logs import read_last_scores
 
 CONFIG = 'configs/picie_fpn_efficientnet-lite0_scenes.py'
 NUM_PICTURES = 8
@@ -48,7 +48,7 @@ def run_demo(seed: int, work_dir: str | Path) -> None:
     overlays = [work_dir / 'predict' / 'overlays' / scene.name for scene in scenes]
     picture = work_dir / 'demo.jpg'
     write_image(str(picture), compose_picture(overlays, config))
-    scores = json.loads(baselines.read_text()) | {OURS: read_last_scores(trained)}
+    scores = read_json(baselines) | {OURS: read_last_scores(trained)}
     print_scores(scores, config.model.decode_head.num_clusters)
     print(f'scene, labels, prediction side by side: {picture}')
     print(f'overlays, label maps and legend: {work_dir / "predict"}')
@@ -60,7 +60,7 @@ def _call(*words: object) -> None:
     names = [str(word) for word in words]
     # As it would be typed: the ready configs by their path in the repository.
     print('\n$ picie', *[CONFIG if name.endswith(CONFIG) else name for name in names], flush=True)
-    code = subprocess.run([*PICIE, *names]).returncode
+    code = run_child(names)
     if code:
         raise SystemExit(code)
 

@@ -6,6 +6,7 @@ import dataclasses
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
+from mmseg.registry import MODELS
 
 from ..engine.clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from ..engine.distributed import unwrap_model
@@ -24,7 +25,15 @@ def without_augmentation(cfg: Config) -> Config:
 
     Returns:
         Config: the same without photometric and geometric draws.
+
+    Raises:
+        ValueError: If it is of no PiCIE.
     """
+    if not issubclass(MODELS.get(cfg.model.type) or object, PiCIE):
+        raise ValueError(
+            f'model.type must be PiCIE, whose features are clustered, but is {cfg.model.type}; '
+            'give the config of a PiCIE training.'
+        )
     cfg = copy.deepcopy(cfg)
     for transform in cfg.train_dataloader.dataset.pipeline:
         if transform['type'] == 'PairedViews':
@@ -47,7 +56,13 @@ def pass_settings(runner: Runner) -> PassSettings:
 
 def clustering_hook(runner: Runner) -> KMeansCentroidHook:
     """The hook that the config's ``default_hooks.clustering`` makes."""
-    return next(hook for hook in runner.hooks if isinstance(hook, KMeansCentroidHook))
+    for hook in runner.hooks:
+        if isinstance(hook, KMeansCentroidHook):
+            return hook
+    raise ValueError(
+        'default_hooks.clustering of the config must say how to cluster, but is missing; add '
+        "dict(type='KMeansCentroidHook')."
+    )
 
 
 def fit_fresh_centroids(runner: Runner) -> None:

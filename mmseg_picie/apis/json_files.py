@@ -1,4 +1,4 @@
-"""Write results as JSON."""
+"""Write results as JSON, and read those of earlier runs."""
 
 import json
 import math
@@ -18,6 +18,34 @@ def write_json(path: str | Path, content: Any) -> None:
     temporary = path.with_name(path.name + '.tmp')
     temporary.write_text(json.dumps(_without_nan(content), indent=2, allow_nan=False) + '\n')
     temporary.replace(path)
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read what :func:`write_json` wrote, perhaps saved again by another program.
+
+    Args:
+        path (str or Path): file in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+
+    Returns:
+        dict[str, Any]: its content.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no JSON object.
+    """
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except (RecursionError, ValueError) as error:
+        raise ValueError(
+            f'{path} must be a JSON file, but cannot be read as one ({error}); remove it, and it '
+            'is made again.'
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{path} must hold a JSON object, but holds a {type(content).__name__}; remove it, and '
+            'it is made again.'
+        )
+    return content
 
 
 def _without_nan(content: Any) -> Any:

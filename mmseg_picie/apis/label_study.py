@@ -4,7 +4,6 @@ import copy
 import hashlib
 import json
 import os
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +16,12 @@ from mmseg.registry import DATASETS
 from rich.table import Table
 
 from ..engine.progress import get_console
+from ..models import ViewHead
 from .backbone_weights import set_weights
-from .json_files import write_json
-from .seed_runs import PICIE
+from .child_commands import MISTAKE, read_mistake, run_child
+from .json_files import read_json, write_json
+from .score_logs import read_records
+from .seed_runs import find_head
 
 
 class Run(NamedTuple):
@@ -71,9 +73,16 @@ def prepare(cfg: Config, runs: Sequence[Run], subset_seed: int) -> list[Job]:
         A job a run.
 
     Raises:
-        ValueError: If starting weights do not fit.
+        ValueError: If the training is not supervised, or starting weights do not fit.
     """
     init_default_scope(cfg.get('default_scope') or 'mmseg')
+    head = find_head(cfg)
+    if head is not None and issubclass(head, ViewHead):
+        raise ValueError(
+            f'argument config: {cfg.filename} must be of a supervised training, but its '
+            f'decode_head is a {head.__name__}, which learns clusters without labels; give a '
+            'config such as those in configs/finetune.'
+        )
     num_images = len(DATASETS.build(cfg.train_dataloader.dataset))
     jobs = []
     for run in runs:
@@ -103,30 +112,45 @@ def execute(job: Job, folder: Path) -> dict:
     """
     result_file, key = folder / 'result.json', _fingerprint(job.cfg)
     if result_file.is_file():
-        result = json.loads(result_file.read_text())
-        if result['fingerprint'] != key:
+        result = read_json(result_file)
+        if result.get('fingerprint') != key:
             raise ValueError(
                 f'{folder} holds a run with other settings or starting weights; give another '
                 '--out, or remove that folder.'
             )
-        return result | dict(num_images=job.num_images)
+        return _checked(result, result_file) | dict(num_images=job.num_images)
     folder.mkdir(parents=True, exist_ok=True)
     job.cfg.dump(folder / 'run.py')
     start = time.time()
-    with open(folder / 'output.txt', 'w') as output:
-        words = ['train', folder / 'run.py', '--work-dir', folder / 'train', '--verbose']
-        line = [*PICIE, *map(str, words)]
-        done = subprocess.run(line, stdout=output, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise RuntimeError(f'the training failed; {folder / "output.txt"} says why.')
+    output = folder / 'output.txt'
+    output.unlink(missing_ok=True)
+    words = ['train', folder / 'run.py', '--work-dir', folder / 'train', '--verbose']
+    code = run_child([*map(str, words)], output)
+    if code:
+        mistake = read_mistake(output) if code == MISTAKE else ''
+        raise RuntimeError(
+            f'the training failed; {output} says why' + f': {mistake}' * bool(mistake)
+        )
     logs = [p for p in folder.glob('train/*/vis_data/scalars.json') if p.stat().st_mtime >= start]
-    records = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    records = [record for log in logs for record in read_records(log)]
     scores = [record for record in records if 'mIoU' in record]
     if not scores:
         raise RuntimeError(f'{folder} has no mIoU; the config must validate with IoUMetric.')
     result = dict(fingerprint=key, metrics=scores[-1], seconds=round(time.time() - start, 1))
     write_json(result_file, result)
     return result | dict(num_images=job.num_images)
+
+
+def _checked(result: dict, path: Path) -> dict:
+    """An earlier result, if it has the score and the time."""
+    metrics = result.get('metrics')
+    score = metrics.get('mIoU') if isinstance(metrics, dict) else None
+    if not all(isinstance(value, int | float) for value in (score, result.get('seconds'))):
+        raise ValueError(
+            f'{path} must hold metrics.mIoU and seconds, but does not; remove it, and it is made '
+            'again.'
+        )
+    return result
 
 
 def _fingerprint(cfg: Config) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.runner import load_checkpoint
 from mmseg.apis import inference_model, init_model
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
@@ -88,6 +89,24 @@ def _is_result(path: Path, out_dir: str) -> bool:
     return any(Path(out_dir, kind).resolve() in parents for kind in _RESULTS)
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Args:
+        device (str): such as 'cpu' or 'cuda:0'.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    try:
+        torch.zeros(1, device=device).item()
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        reason = str(error).split('\n')[0]
+        raise ValueError(
+            f'{device} cannot be used ({reason}); give cpu, or cuda:0 where there is a GPU.'
+        ) from error
+
+
 def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:
     """Load a trained model.
 
@@ -100,10 +119,19 @@ def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:
         PiCIE: in eval mode, with ``dataset_meta`` that names its clusters.
 
     Raises:
-        ValueError: If the checkpoint has another K or D, or no centroids.
+        ValueError: If it is no PiCIE, or the checkpoint has another K or D, or no centroids.
     """
     with without_notices():
-        model = init_model(config, checkpoint, device=device)
+        model = init_model(config, device=device)
+        if not isinstance(model, PiCIE):
+            raise ValueError(
+                f'model.type must be PiCIE, which segments by clusters, but is '
+                f'{config.model.type}; give the config of a PiCIE training, or score this one by '
+                '`picie test`.'
+            )
+        # Not by init_model, which cannot read a bare state dict.
+        loaded = load_checkpoint(model, checkpoint, map_location='cpu')
+    model.dataset_meta = (loaded.get('meta') or {}).get('dataset_meta')
     if not model.decode_head.is_fitted:
         raise ValueError(
             f'{checkpoint} holds no centroids, so it cannot segment; use a checkpoint of a PiCIE '

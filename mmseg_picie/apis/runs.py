@@ -18,6 +18,8 @@ from mmseg.registry import DATASETS, RUNNERS
 
 from ..engine import ConsoleHook
 from ..engine.facts import describe_scores, log_file
+from ..engine.hooks import FittingWeightsHook
+from .near_names import registered_types, suggest
 from .quiet import quietly
 
 __all__ = [
@@ -104,12 +106,22 @@ def build_runner(cfg: Config, verbose: bool = True) -> Runner:
 
     Returns:
         Runner: before any training or testing.
+
+    Raises:
+        ValueError: If there is no such runner.
     """
     kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
-    if verbose or not issubclass(kind, Runner):
+    if kind is None:
+        raise ValueError(
+            f'runner_type is {cfg.runner_type!r}, which no registry knows'
+            f'{suggest(cfg.runner_type, registered_types(RUNNERS))}; correct the name'
+        )
+    if not issubclass(kind, Runner):
         return kind.from_cfg(cfg)
-    runner = quietly(kind).from_cfg(cfg)
-    runner.register_hook(ConsoleHook())
+    runner = (kind if verbose else quietly(kind)).from_cfg(cfg)
+    runner.register_hook(FittingWeightsHook())
+    if not verbose:
+        runner.register_hook(ConsoleHook())
     return runner
 
 

@@ -1,11 +1,7 @@
 """Train one config under several seeds, restartably, and sum up the scores."""
 
 import hashlib
-import json
-import math
 import platform
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +13,9 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from prettytable import PrettyTable, TableStyle
 
-from .json_files import write_json
-
-#: The command line in a process of its own.
-PICIE = (sys.executable, '-m', 'picie_command')
-#: Entries of a validation's log line that are no scores.
-_NOT_SCORES = ('data_time', 'time', 'step')
+from .child_commands import MISTAKE, read_mistake, run_child
+from .json_files import read_json, write_json
+from .score_logs import RunError, only_scores, read_last_scores
 
 
 class SeedRun(NamedTuple):
@@ -41,10 +34,6 @@ class SeedRun(NamedTuple):
     overrides: tuple[str, ...]
     seed: int
     folder: Path
-
-
-class RunError(Exception):
-    """A run failed; the message says which, and where its log is."""
 
 
 def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
@@ -75,7 +64,7 @@ def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
     done = any(key.startswith('fresh/') for key in rows['trained']['metrics'])
     if fresh and not done and has_centroids(run.config):
         scores = _call_for_scores(run, 'fit-centroids', [str(_last_checkpoint(run))])
-        fresh_scores = _only_scores(scores)
+        fresh_scores = only_scores(scores)
         rows['trained']['metrics'] |= {f'fresh/{key}': fresh_scores[key] for key in fresh_scores}
         write_json(path, result)
     if baselines and len(rows) == 1:
@@ -83,7 +72,7 @@ def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
         scores = _call_for_scores(run, 'baselines', [], '--out')
         seconds = time.perf_counter() - started
         for name, found in scores.items():
-            rows[name] = dict(metrics=_only_scores(found), seconds=seconds)
+            rows[name] = dict(metrics=only_scores(found), seconds=seconds)
         write_json(path, result)
     return rows
 
@@ -97,8 +86,21 @@ def has_centroids(config: Config) -> bool:
     Returns:
         bool: True for PiCIE and MDC, False for IIC and supervised heads.
     """
-    head = MODELS.get(config.model.decode_head.type)
-    return bool(getattr(head, 'needs_centroids', False))
+    return bool(getattr(find_head(config), 'needs_centroids', False))
+
+
+def find_head(config: Config) -> type | None:
+    """Find the kind of the head that predicts.
+
+    Args:
+        config (Config): of a training.
+
+    Returns:
+        type | None: its class; None if no registry knows it.
+    """
+    head = config.model.get('decode_head') or {}
+    head = head[-1] if isinstance(head, list | tuple) else head  # of a cascade the last one
+    return MODELS.get(head['type']) if head.get('type') else None
 
 
 def _read_result(path: Path, run: SeedRun) -> dict[str, Any]:
@@ -106,13 +108,26 @@ def _read_result(path: Path, run: SeedRun) -> dict[str, Any]:
     digest = hashlib.sha256(run.config.pretty_text.encode()).hexdigest()
     if not path.is_file():
         return dict(config_sha256=digest, seed=run.seed, rows={})
-    result = json.loads(path.read_text())
-    if result['config_sha256'] != digest:
+    result = read_json(path)
+    rows = result.get('rows')
+    if not isinstance(rows, dict) or not all(_is_row(row) for row in rows.values()):
+        raise ValueError(
+            f'{path} must hold rows with metrics and seconds, but does not; remove it, and it is '
+            'made again.'
+        )
+    if result.get('config_sha256') != digest:
         raise ValueError(
             f'{path} is the result of another config than {run.config_path} is now; choose another '
             '--work-dir or remove that folder.'
         )
     return result
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it is a row of a result."""
+    metrics = row.get('metrics') if isinstance(row, dict) else None
+    values = [*metrics.values(), row.get('seconds')] if isinstance(metrics, dict) else ['']
+    return all(value is None or isinstance(value, int | float) for value in values)
 
 
 def _train(run: SeedRun) -> dict[str, Any]:
@@ -122,38 +137,6 @@ def _train(run: SeedRun) -> dict[str, Any]:
     _call(run, 'train', ['--work-dir', str(run.folder), '--resume'])
     seconds = None if resumed else time.perf_counter() - started
     return dict(metrics=read_last_scores(run.folder), seconds=seconds)
-
-
-def read_last_scores(folder: Path) -> dict[str, float]:
-    """Scores of the last validation in a work folder.
-
-    Args:
-        folder (Path): work folder of a training with mmengine's ``LocalVisBackend``.
-
-    Returns:
-        dict[str, float]: scores by name.
-
-    Raises:
-        RunError: If there are none.
-    """
-    for path in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
-        entries = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-        for entry in reversed(entries):
-            if 'mIoU' in entry:
-                return _only_scores(entry)
-    raise RunError(
-        f'{folder} holds no scores of a validation; the config needs val_dataloader, '
-        'HungarianIoUMetric and LocalVisBackend.'
-    )
-
-
-def _only_scores(entry: dict[str, float | None]) -> dict[str, float]:
-    """Leave out what is no score, and scores of nothing."""
-    return {
-        key: value
-        for key, value in entry.items()
-        if key not in _NOT_SCORES and value is not None and not math.isnan(value)
-    }
 
 
 def _last_checkpoint(run: SeedRun) -> Path:
@@ -166,7 +149,7 @@ def _call_for_scores(
     """Scores that a command writes."""
     path = run.folder / f'{command}.json'
     _call(run, command, [*words, option, str(path), '--work-dir', str(run.folder / command)])
-    return json.loads(path.read_text())
+    return read_json(path)
 
 
 def _call(run: SeedRun, command: str, words: list[str]) -> None:
@@ -174,12 +157,13 @@ def _call(run: SeedRun, command: str, words: list[str]) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     log = run.folder / f'{command}.log'
     options = ['--verbose', '--cfg-options', *run.overrides, f'randomness.seed={run.seed}']
-    line = [*PICIE, command, run.config_path, *words, *options]
-    with open(log, 'a') as file:
-        code = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT).returncode
+    code = run_child([command, run.config_path, *words, *options], log)
     if code:
+        mistake = read_mistake(log) if code == MISTAKE else ''
         raise RunError(
-            f'picie {command} failed for seed {run.seed} with exit code {code}; see {log}.'
+            f'picie {command} failed for seed {run.seed} with exit code {code}; see {log}'
+            + (f': {mistake}' if mistake else '.'),
+            bool(mistake),
         )
 
 

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,8 @@ from .. import register
 from ..acceleration.allocator import restart_with_mimalloc
 from ..toolbox import check_toolbox
 from ..version import __version__
+from .ending import CommandParser, end_in_a_sentence
+from .signals import stop_on_signals
 
 DESCRIPTION = 'Unsupervised semantic segmentation with PiCIE.'
 #: Command -> what it does. Its file is named after it.
@@ -41,6 +44,8 @@ CONVERTERS = {
 }
 #: Commands that train or cluster, for which the allocator matters.
 _TRAINING = ('train', 'fit-centroids')
+#: Commands that run others.
+_PARENTS = ('compare', 'few-labels', 'demo')
 #: What tells a process of a distributed job which one it is.
 _RANK_VARIABLES = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 
@@ -50,35 +55,44 @@ def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
 
     Args:
         argv: Words of the command line, the command first; None takes those of this process.
-        is_program: Whether this process is there for the command alone, and may start itself again.
+        is_program: Whether this process is there for the command alone: it may start itself again,
+            and answers signals.
 
     Returns:
         What the command has found, such as scores.
+
+    Raises:
+        SystemExit: If a user's mistake ends it (exit code 2, see :mod:`.ending`), or a signal.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     path = [_choose('picie', DESCRIPTION, COMMANDS, words[:1])]
     if path == ['convert']:
         path.append(_choose('picie convert', 'Convert ...', CONVERTERS, words[1:2]))
     module = importlib.import_module('.' + '_'.join(path).replace('-', '_'), __name__)
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=' '.join(['picie', *path]),
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    args = parser.parse_args(words[len(path) :])
+    parser.add_argument('--debug', action='store_true', help="show an error's traceback")
+    args = parser.parse_words(words[len(path) :])
     # mmengine reads it; torchrun sets it, torch.distributed.launch passes it as an option.
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
-    module.check(parser, args)
-    if path[0] in _TRAINING and is_program:
-        restart_with_mimalloc()
-    _load_toolbox(parser)
-    return _run(module, parser, args)
+    with ExitStack() as stack:
+        if is_program:
+            stack.enter_context(stop_on_signals(parser.prog, has_children=path[0] in _PARENTS))
+        stack.enter_context(end_in_a_sentence(parser.prog, args))
+        module.check(parser, args)
+        if path[0] in _TRAINING and is_program:
+            restart_with_mimalloc()
+        _load_toolbox(parser)
+        return _run(module, parser, args)
 
 
 def _choose(program: str, description: str, table: Mapping[str, str], words: Sequence[str]) -> str:
     """Read the name of a command, or explain all of them."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=program,
         description=description,
         epilog=f'`{program} COMMAND --help` says more.',

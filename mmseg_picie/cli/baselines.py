@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import common
+from . import common, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_common_arguments(parser, launcher=False)
 
 
-check = common.check_config
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse files that are not there or cannot be written."""
+    common.check_config(parser, args)
+    outputs.check_file(parser, '--out', args.out)
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -31,8 +34,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     from ..apis.json_files import write_json
 
     cfg = common.load_config(parser, args)
-    with common.refuse(parser, errors=(ValueError,)):  # a head without centroids
-        scores = score_baselines(cfg, args.verbose)
+    common.require(parser, args, cfg, 'model', 'train', 'val')
+    scores = score_baselines(cfg, args.verbose)
     for name, metrics in scores.items():
         print(f'{name}: aAcc {metrics["aAcc"]:.2f}, mIoU {metrics["mIoU"]:.2f}')
     if args.out:

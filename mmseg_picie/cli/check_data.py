@@ -36,7 +36,6 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 
     cfg = common.read_config(parser, args)
     logging.basicConfig(format='%(levelname)s: %(message)s')
-    with common.refuse(parser):
-        for split in ('train', 'val'):
-            if cfg.get(f'{split}_dataloader'):
-                print(check_split(cfg, split, args.workers))
+    for split in ('train', 'val'):
+        if cfg.get(f'{split}_dataloader'):
+            print(check_split(cfg, split, args.workers))

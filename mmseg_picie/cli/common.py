@@ -1,6 +1,6 @@
 """What the commands share: options, checks of paths, the config.
 
-A user's mistake ends a command through `parser.error`: the usage, one sentence, exit code 2.
+A user's mistake ends a command through `parser.error`, as :mod:`.ending` says.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..printing import printable
+from . import outputs
+from .causes import find_cause
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -130,6 +134,9 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    outputs.check_folder(
+        parser, 'work_dir' if args.work_dir is None else '--work-dir', cfg.work_dir
+    )
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name)
         if loader and loader.get('num_workers') == 0:  # torch refuses to keep workers that are none
@@ -137,25 +144,50 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     return cfg
 
 
-def read_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:
+def read_config(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, predicts: bool = False
+) -> Config:
     """Read the config and change it as `--cfg-options` says.
 
     Args:
         parser: Reports a config that cannot be read.
         args: Parsed arguments with `config` and `cfg_options`.
+        predicts: Whether mmseg's inference will read the config too.
 
     Returns:
         The config.
     """
-    from mmengine.config import Config
+    from ..apis import config_options
+    from ..apis.config_files import read_config_file
 
     check_config(parser, args)
-    try:
-        cfg = Config.fromfile(args.config)
-    except OSError as error:  # a missing base file, or a suffix that is not a config's
-        parser.error(f'argument config: {args.config} cannot be read: {error}')
-    cfg.merge_from_dict(_to_values(parser, args.cfg_options or ()))
-    return cfg
+    cfg = read_config_file(args.config)
+    return config_options.apply(cfg, _to_values(parser, args.cfg_options or ()), predicts)
+
+
+def require(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, cfg: Config, *parts: str
+) -> None:
+    """End the command if the config lacks what its work will need, before the work begins.
+
+    Args:
+        parser: Reports it.
+        args: Parsed arguments with `config`.
+        cfg: The config.
+        parts: What it must have: 'model', 'inference', 'train' or 'val'.
+    """
+    keys = {
+        'model': ('model',),
+        'inference': ('test_pipeline',),
+        'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+        'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    }
+    missing = [key for part in parts for key in keys[part] if not cfg.get(key)]
+    if missing:
+        parser.error(
+            f'argument config: {args.config} has no {" and no ".join(missing)}, which '
+            f'`{parser.prog}` needs; give another config, or add them'
+        )
 
 
 def _to_values(parser: argparse.ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
@@ -186,7 +218,8 @@ def refuse(
     try:
         yield
     except errors as error:
-        parser.error(f'argument {argument}: {error}' if argument else str(error))
+        sentence = find_cause(error) or str(error)
+        parser.error(f'argument {argument}: {sentence}' if argument else sentence)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
@@ -197,4 +230,4 @@ def print_facts(facts: Mapping[str, object]) -> None:
     """
     for name, fact in facts.items():
         if fact:
-            print(f'{name:<10}  {fact}')
+            print(printable(f'{name:<10}  {fact}'))

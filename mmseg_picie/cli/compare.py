@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import common
+from ..printing import printable
+from . import common, outputs
+from .ending import tell
 
 if TYPE_CHECKING:
     from ..apis.seed_runs import SeedRun
@@ -43,6 +45,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     for name, values in (('--seeds', args.seeds), ('CONFIG', stems)):
         if len(set(values)) < len(values):
             parser.error(f'argument {name}: each must be given once, but got {values}')
+    outputs.check_folder(parser, '--work-dir', args.work_dir)
     if min(args.seeds) < 0:
         parser.error(f'argument --seeds: a seed must be at least 0, but got {min(args.seeds)}')
 
@@ -56,17 +59,16 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     from ..apis import seed_runs
 
     rows: dict[str, dict[int, dict]] = {}
-    failures = []
+    failures: list[seed_runs.RunError] = []
     for i, job in enumerate(_list_runs(parser, args)):
         label = Path(job.config_path).stem
         print(f'[{i + 1}/{len(args.configs) * len(args.seeds)}] {label}, seed {job.seed} ...')
         sys.stdout.flush()
         try:
-            with common.refuse(parser, errors=(ValueError,)):
-                found = seed_runs.run_once(job, args.fresh, args.baselines and i < len(args.seeds))
+            found = seed_runs.run_once(job, args.fresh, args.baselines and i < len(args.seeds))
         except seed_runs.RunError as error:
-            failures.append(str(error))
-            print(error, file=sys.stderr)
+            failures.append(error)
+            print(printable(str(error)), flush=True)
             continue
         for name, row in found.items():
             name = label if name == 'trained' else name
@@ -77,7 +79,11 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     if rows:
         print(seed_runs.write_report(Path(args.work_dir), report))
     if failures:
-        parser.exit(1, f'{len(failures)} of the runs failed, the last: {failures[-1]}\n')
+        sentence = f'{len(failures)} of the runs failed, the last: {failures[-1]}'
+        if not rows and all(failure.is_mistake for failure in failures):
+            parser.error(sentence)
+        tell(parser.prog, sentence)
+        parser.exit(1)
     return report
 
 
@@ -97,6 +103,7 @@ def _list_runs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> lis
     jobs = []
     for one in _split(args):
         cfg, overrides = common.read_config(parser, one), tuple(args.cfg_options or ())
+        common.require(parser, one, cfg, 'model', 'train', 'val')
         for seed in args.seeds:
             folder = Path(args.work_dir, Path(one.config).stem, f'seed_{seed}')
             jobs.append(SeedRun(cfg, one.config, overrides, seed, folder))

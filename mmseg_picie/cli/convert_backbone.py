@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import common
+from . import common, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,15 +33,17 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     args.out = Path(args.out or source.with_name(f'{source.stem}_backbone.pth'))
     if args.out.resolve() == source.resolve():
         parser.error(f'argument OUT: {args.out} is the checkpoint itself; give another name')
+    outputs.check_file(parser, 'OUT', args.out)
+    if args.config and not Path(args.config).is_file():
+        parser.error(f'argument --config: there is no file {args.config}; check the path')
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Extract."""
     from ..apis.backbone_weights import extract_backbone, match_config
 
-    with common.refuse(parser):
-        match = match_config(args.checkpoint, args.config) if args.config else None
-        count = extract_backbone(args.checkpoint, args.out, args.form)
+    match = match_config(args.checkpoint, args.config) if args.config else None
+    count = extract_backbone(args.checkpoint, args.out, args.form)
     print(f'{count} tensors of the backbone written to {args.out}')
     if match is not None:
         print(f'backbone of {args.config}: {match}')

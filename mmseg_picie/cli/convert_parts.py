@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from . import common
+from . import outputs
 
 
 def check_folder(parser: argparse.ArgumentParser, argument: str, path: str) -> None:
@@ -33,6 +33,6 @@ def convert_data(
         convert: Makes it, and returns split -> number of images.
     """
     logging.basicConfig(format='%(levelname)s: %(message)s')
-    with common.refuse(parser):
-        counts = convert()
+    outputs.check_folder(parser, 'OUT', out)
+    counts = convert()
     print(f'{out}: ' + ', '.join(f'{count} {split}' for split, count in counts.items()))

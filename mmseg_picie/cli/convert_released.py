@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import common
+from . import outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +37,12 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse a file that is not there."""
     if not Path(args.src).is_file():
         parser.error(f'SRC must be a checkpoint, and there is no file {args.src}')
+    outputs.check_file(parser, 'DST', args.dst)
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Convert."""
     from ..apis.convert_released import convert, describe
 
-    with common.refuse(parser):
-        found = convert(args.src, args.dst, args.force)
+    found = convert(args.src, args.dst, args.force)
     print(describe(found, args.dst))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import common
+from . import outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +22,11 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse values out of range."""
     if args.seed < 0:
         parser.error(f'argument --seed: a seed must be at least 0, but got {args.seed}')
+    outputs.check_folder(parser, '--work-dir', args.work_dir)
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Run the demo."""
     from ..apis.demo import run_demo
 
-    with common.refuse(parser, errors=(FileNotFoundError,)):
-        run_demo(args.seed, args.work_dir)
+    run_demo(args.seed, args.work_dir)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import common
+from . import common, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,9 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
             'argument --init: each entry must be NAME=SOURCE with names of letters, digits and _, '
             f'all different, but got {" ".join(args.init)}'
         )
+    if min(args.seeds) < 0 or args.subset_seed < 0:
+        parser.error('argument --seeds: a seed must be at least 0, and so must --subset-seed')
+    outputs.check_folder(parser, '--out', args.out)
     if not all(0 < fraction <= 1 for fraction in args.fractions):
         parser.error(f'argument --fractions: must be in (0, 1], but got {args.fractions}')
 
@@ -58,6 +61,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[dict]
     from ..apis.json_files import write_json
 
     cfg = common.read_config(parser, args)
+    common.require(parser, args, cfg, 'model', 'train', 'val')
     inits = dict(entry.split('=', 1) for entry in args.init)
     runs = [
         label_study.Run(name, source, fraction, seed)
@@ -66,16 +70,15 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[dict]
         for seed in dict.fromkeys(args.seeds)
     ]
     results = []
-    with common.refuse(parser, errors=(OSError, RuntimeError, ValueError)):
-        # All of them first, as a mistake should not show after hours.
-        jobs = label_study.prepare(cfg, runs, args.subset_seed)
-        print(*dict.fromkeys(job.remark for job in jobs if job.remark), sep='\n')
-        for i, job in enumerate(jobs):
-            what = f'[{i + 1}/{len(jobs)}] {job.run.init}, {job.num_images} images, seed '
-            print(f'{what}{job.run.seed} ...', flush=True)
-            result = label_study.execute(job, args.out / job.run.name)
-            results.append((job.run, result))
-            print(f'    mIoU {result["metrics"]["mIoU"]:.2f} in {result["seconds"]:.0f} s')
+    # All of them first, as a mistake should not show after hours.
+    jobs = label_study.prepare(cfg, runs, args.subset_seed)
+    print(*dict.fromkeys(job.remark for job in jobs if job.remark), sep='\n')
+    for i, job in enumerate(jobs):
+        what = f'[{i + 1}/{len(jobs)}] {job.run.init}, {job.num_images} images, seed '
+        print(f'{what}{job.run.seed} ...', flush=True)
+        result = label_study.execute(job, args.out / job.run.name)
+        results.append((job.run, result))
+        print(f'    mIoU {result["metrics"]["mIoU"]:.2f} in {result["seconds"]:.0f} s')
     rows = label_study.summarise(results)
     write_json(args.out / 'summary.json', dict(config=str(args.config), rows=rows))
     label_study.draw_curves(rows, Path(args.config).stem, args.out / 'summary.png')

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import common
+from . import common, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,8 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there."""
     common.check_config(parser, args)
     common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    outputs.check_file(parser, '--out', args.out)
+    outputs.check_file(parser, '--json', args.json)
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, float]:
@@ -38,10 +40,10 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     from ..apis.json_files import write_json
 
     cfg = common.load_config(parser, args)
+    common.require(parser, args, cfg, 'model', 'train')
     with common.refuse(parser, '--launcher'):
         runs.prepare_launcher(cfg)
-    with common.refuse(parser, errors=(ValueError,)):
-        done = score_fresh_centroids(cfg, args.checkpoint, args.out, args.verbose)
+    done = score_fresh_centroids(cfg, args.checkpoint, args.out, args.verbose)
     if done.is_main:
         for name, value in done.metrics.items():
             print(f'fresh {name}: {value:.2f}')

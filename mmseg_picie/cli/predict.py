@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from . import common
+from . import common, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error(f'argument --opacity: must be in (0, 1], but got {args.opacity}')
     common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
     common.check_config(parser, args)
+    outputs.check_folder(parser, '--out-dir', args.out_dir)
     for path in args.input:
         if not Path(path).exists():
             parser.error(
@@ -47,14 +48,16 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Segment."""
     from ..apis import prediction
 
-    cfg = common.read_config(parser, args)
+    cfg = common.read_config(parser, args, predicts=True)
+    common.require(parser, args, cfg, 'model', 'inference')
     device = args.device or prediction.default_device()
-    with common.refuse(parser, errors=(FileNotFoundError, ValueError)):
-        sources = prediction.find_sources(args.input, args.out_dir)
-        model = prediction.load_model(cfg, args.checkpoint, device)
-        classes = model.decode_head.num_clusters
-        print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
-        legend = prediction.predict_files(model, sources, args.out_dir, args.ids, args.opacity)
+    with common.refuse(parser, '--device'):
+        prediction.check_device(device)
+    sources = prediction.find_sources(args.input, args.out_dir)
+    model = prediction.load_model(cfg, args.checkpoint, device)
+    classes = model.decode_head.num_clusters
+    print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
+    legend = prediction.predict_files(model, sources, args.out_dir, args.ids, args.opacity)
     print(
         f'{len(sources)} images segmented; label maps, overlays and {legend.name} are in '
         f'{args.out_dir}'

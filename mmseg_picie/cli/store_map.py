@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from . import common
+from . import common, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there."""
     common.check_config(parser, args)
     common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    outputs.check_file(parser, 'OUT', args.out)
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, float]:
@@ -46,6 +47,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
             f'argument config: {args.config} has no validation, and names need labelled images; '
             'give a config with val_dataloader, val_evaluator and val_cfg'
         )
+    common.require(parser, args, cfg, 'model', 'val')
     with common.refuse(parser, '--launcher'):
         runs.prepare_launcher(cfg)
     done = store_map(cfg, args.checkpoint, args.out, args.verbose)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import common
+from . import common, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,8 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there."""
     common.check_config(parser, args)
     common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    outputs.check_folder(parser, '--out', args.out)
+    outputs.check_folder(parser, '--show-dir', args.show_dir)
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, float]:
@@ -42,6 +44,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
             'config with test_dataloader, test_evaluator and test_cfg, or segment the images by '
             '`picie predict`'
         )
+    common.require(parser, args, cfg, 'model')
     cfg.load_from = args.checkpoint
     cfg.resume = False  # a config that is set to resume its training is tested all the same
     if args.show or args.show_dir:

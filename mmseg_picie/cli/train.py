@@ -29,6 +29,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     from ..apis import runs
 
     cfg = common.load_config(parser, args)
+    common.require(parser, args, cfg, 'model', 'train')
     if args.resume:
         cfg.resume = True
     if cfg.get('load_from'):

@@ -4,7 +4,6 @@ import os.path as osp
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import mmengine
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets import BaseSegDataset
@@ -20,6 +19,7 @@ from .image_files import (
     find_images,
 )
 from .sampler import SampleKey
+from .text_files import read_lines
 from .transforms import (
     LoadRGAnnotations,
     PackPairedViews,
@@ -171,10 +171,7 @@ class KeyedSegDataset(BaseSegDataset):
                 f'image list {self.ann_file} does not exist; set ann_file of the dataset to a text '
                 "file with one image name a line, or to '' to use the whole folder."
             )
-        names = [line.strip() for line in mmengine.list_from_file(self.ann_file)]
-        names = [name for name in names if name]
-        if not names:
-            raise ValueError(f'image list {self.ann_file} is empty; it needs one name a line.')
+        names = read_lines(self.ann_file)
         suffix = self.img_suffix or ''
         return [name if name.lower().endswith(suffix.lower()) else name + suffix for name in names]
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .text_files import read_lines
+
 _IMAGE_ENDINGS = ('.jpeg', '.jpg', '.png')
 
 
@@ -72,12 +74,9 @@ def read_names(path: Path) -> list[str]:
         list[str]: names without folders and suffix, in order.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: As of :func:`.text_files.read_lines`.
     """
-    lines = [line.strip() for line in path.read_text('utf-8').split('\n')]
-    names = [Path(line) for line in lines if line]
-    if not names:
-        raise ValueError(f'{path} must hold one image name a line, and it is empty; fill the list')
+    names = [Path(line) for line in read_lines(path)]
     return [name.stem if name.suffix.lower() in _IMAGE_ENDINGS else name.name for name in names]
 
 

@@ -44,6 +44,7 @@ class CentroidHead(ViewHead):
 
     needs_centroids = True
     is_separable = True
+    learned_buffers = ('centroids', 'cluster_counts')
 
     def __init__(
         self,

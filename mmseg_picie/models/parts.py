@@ -115,6 +115,33 @@ def check_encoder(model: nn.Module, weights: Mapping[str, Tensor], prefix: str =
         )
 
 
+def check_heads(
+    heads: Mapping[str, nn.Module], weights: Mapping[str, Tensor], prefix: str = ''
+) -> None:
+    """Refuse the weights of another method: a load that is not strict would leave a head random.
+
+    Args:
+        heads (Mapping[str, nn.Module]): by their place in the model, such as 'decode_head'.
+        weights (Mapping[str, Tensor]): of a checkpoint, for all of the model.
+        prefix (str): what their names begin with.
+
+    Raises:
+        ValueError: If a tensor of a head is missing.
+    """
+    for place, head in heads.items():
+        # Other buffers have a value from the start, and older checkpoints lack some of them.
+        names = [*getattr(head, 'learned_buffers', ()), *dict(head.named_parameters())]
+        missing = [f'{place}.{key}' for key in names if f'{prefix}{place}.{key}' not in weights]
+        if missing:
+            raise ValueError(
+                f'the checkpoint is of another method than the config: it lacks {missing[0]}, and '
+                f'{place} is a {type(head).__name__}, which would be left as it is made; give the '
+                'config that it was trained with, or take over its backbone alone by '
+                "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=..., "
+                "prefix='backbone.')."
+            )
+
+
 def check_pretrained(backbone: nn.Module, init_cfg: Mapping[str, Any]) -> None:
     """Refuse a weight file that is missing, or that holds nothing for a backbone.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..views import crop_flip_features
 from .frozen_copy import FrozenCopy
-from .parts import check_encoder, check_pretrained, freeze, take_moved_options
+from .parts import check_encoder, check_heads, check_pretrained, freeze, take_moved_options
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
@@ -267,6 +267,8 @@ class PiCIE(EncoderDecoder):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         check_encoder(self, state_dict, prefix)
+        heads = {name: part for name, part in self.named_modules() if isinstance(part, ViewHead)}
+        check_heads(heads, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _weigh(self, by_head: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -38,6 +38,8 @@ class ViewHead(BaseDecodeHead):
 
     #: Whether :class:`KMeansCentroidHook` clusters for this head before every epoch.
     needs_centroids = False
+    #: Buffers without which the head cannot predict.
+    learned_buffers: tuple[str, ...] = ()
     #: Whether the loss is a sum over views of :meth:`loss_of_view`.
     is_separable = False
     cluster_to_class: Tensor

@@ -181,8 +181,10 @@ def test_amp_of_a_gpu_is_refused_without_one(refusal, monkeypatch):
 
 
 def test_amp_with_a_foreign_wrapper_is_refused(refusal):
-    argv = ['--amp', '--cfg-options', 'optim_wrapper.type=Other']
-    assert 'optim_wrapper.type must be OptimWrapper, got Other' in refusal('train', *argv)
+    argv = ['--amp', '--cfg-options', 'optim_wrapper.type=ApexOptimWrapper']
+    assert 'optim_wrapper.type must be OptimWrapper, got ApexOptimWrapper' in refusal(
+        'train', *argv
+    )
 
 
 @pytest.mark.parametrize('name', ['train', 'test'])
@@ -217,8 +219,9 @@ def test_malformed_cfg_option_is_refused(refusal, word):
 
 
 def test_cfg_options_may_be_given_in_parts(run):
-    cfg = run('train', '--cfg-options', 'a=1', 'b=-2', '--cfg-options', 'a=(3,x)')
-    assert (cfg.a, cfg.b) == ((3, 'x'), -2)
+    words = ['model.test_cfg.a=1', 'model.test_cfg.b=-2']
+    cfg = run('train', '--cfg-options', *words, '--cfg-options', 'model.test_cfg.a=(3,x)')
+    assert (cfg.model.test_cfg.a, cfg.model.test_cfg.b) == ((3, 'x'), -2)
 
 
 def test_the_rank_of_a_launcher_of_old_is_exported(run, monkeypatch):

@@ -109,8 +109,8 @@ def test_all_tools_and_all_commands_are_known():
 def test_entries_lead_to_the_command(start):
     done = execute(*start, 'nowhere.py', check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith('usage: picie train ')
-    assert done.stderr.endswith('there is no file nowhere.py; check the path\n')
+    sentence = 'argument config: there is no file nowhere.py; check the path'
+    assert done.stderr == f'picie train: error: {sentence}\n'
 
 
 @pytest.mark.slow

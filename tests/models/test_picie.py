@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.runner import load_checkpoint, save_checkpoint
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
@@ -289,3 +290,23 @@ def test_a_model_without_a_neck_works(make_picie, fit, pair):
     assert isinstance(model.decode_head, CentroidHead)
     losses = model.loss(*pair)
     assert all(value.isfinite() for value in losses.values())
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+@pytest.mark.parametrize('head', ['IICHead', 'DeepClusterHead', 'CentroidHead'])
+def test_weights_of_another_method_are_refused_wherever_they_are_loaded(
+    make_picie, fit, tmp_path, head, prefix
+):
+    """By mmengine, whose loading is not strict, under both of its names for tensors."""
+    model = fit(make_picie())
+    weights = {f'{prefix}{key}': value for key, value in model.state_dict().items()}
+    torch.save(dict(meta={}, state_dict=weights), tmp_path / 'picie.pth')
+    config = dict(type=head, num_clusters=K, in_channels=D)
+    other = make_picie()
+    if head == 'CentroidHead':  # over-clustering
+        other = make_picie(auxiliary_head=dict(config, num_clusters=2 * K))
+    else:
+        other.decode_head = MODELS.build(config)
+    with pytest.raises(ValueError, match=r'another method than the config|centroids of'):
+        load_checkpoint(other, str(tmp_path / 'picie.pth'), map_location='cpu')
+    load_checkpoint(make_picie(), str(tmp_path / 'picie.pth'), map_location='cpu')

@@ -2,12 +2,14 @@
 
 from .cluster_to_class_hook import ClusterToClassHook
 from .console_hook import ConsoleHook
+from .fitting_weights_hook import FittingWeightsHook
 from .kmeans_centroid_hook import KMeansCentroidHook
 from .matched_visualization_hook import MatchedVisualizationHook
 
 __all__ = [
     'ClusterToClassHook',
     'ConsoleHook',
+    'FittingWeightsHook',
     'KMeansCentroidHook',
     'MatchedVisualizationHook',
 ]

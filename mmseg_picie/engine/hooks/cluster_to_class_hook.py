@@ -5,7 +5,7 @@ import os
 import torch
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
 from ...checkpoint_loading import read_checkpoint
@@ -28,6 +28,24 @@ class ClusterToClassHook(Hook):
 
     def __init__(self) -> None:
         self._checkpoint_is_current = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Refuse a metric that takes the numbers of clusters for those of classes.
+
+        Raises:
+            ValueError: If an evaluator has one of mmseg's metrics.
+        """
+        for name in ('val', 'test'):
+            loop = getattr(runner, f'_{name}_loop')
+            if not isinstance(loop, BaseLoop):
+                continue
+            for metric in loop.evaluator.metrics:
+                if type(metric).__module__.startswith('mmseg.'):
+                    raise ValueError(
+                        f'{name}_evaluator must match clusters with classes, but '
+                        f'{type(metric).__name__} takes the number of a cluster for that of a '
+                        f"class; set {name}_evaluator to dict(type='HungarianIoUMetric')."
+                    )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """The clusters change: neither the old match nor older checkpoints fit them."""
@@ -69,7 +87,11 @@ def find_hungarian_metric(metrics: list) -> HungarianIoUMetric | None:
 
 def _head(runner: Runner) -> ViewHead:
     head = unwrap_model(runner).decode_head
-    assert isinstance(head, ViewHead)
+    if not isinstance(head, ViewHead):
+        raise ValueError(
+            'decode_head must learn clusters, such as a CentroidHead, to be matched with classes, '
+            f'but is a {type(head).__name__}; take ClusterToClassHook out of the config.'
+        )
     return head
 
 

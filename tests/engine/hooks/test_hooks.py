@@ -2,19 +2,23 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from mmseg.registry import TRANSFORMS
 from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
 
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
 from mmseg_picie.engine import KMeansCentroidHook
+from mmseg_picie.engine.hooks import FittingWeightsHook
 
 
 def scalars(config: Config) -> list[dict]:
@@ -98,8 +102,9 @@ def test_a_map_of_other_images_is_stored_and_scored(trained, tmp_path):
     config.experiment_name = config.visualizer.name = f'{tmp_path.name}_store'
     config.val_dataloader.dataset.scene_seed = 5
     # The images that it was trained on are neither needed nor looked for.
-    config.train_dataloader.dataset.type = 'ImageFolderDataset'
-    config.train_dataloader.dataset.data_root = 'nowhere'
+    pipeline = config.train_dataloader.dataset.pipeline
+    folder = dict(type='ImageFolderDataset', data_root='nowhere', pipeline=pipeline)
+    config.train_dataloader.dataset = folder
     config.dump(path)
     matched = main(['store-map', str(path), str(checkpoint_of(trained)), str(out)])
     runner = Runner.from_cfg(trained.copy())
@@ -332,3 +337,41 @@ def test_names_that_are_no_names_are_refused(trained, tmp_path):
         torch.save(checkpoint, tmp_path / 'odd.pth')
         with pytest.raises(ValueError, match='map_classes of the checkpoint must hold'):
             init_model(trained.copy(), str(tmp_path / 'odd.pth'), device='cpu')
+
+
+@pytest.mark.parametrize('what', ['train', 'val', 'test'])
+def test_a_metric_that_takes_clusters_for_classes_is_refused_by_any_runner(tiny_config, what):
+    """Before the first image, in mmengine's own runner as well."""
+    config = tiny_config()
+    config.val_evaluator = config.test_evaluator = dict(type='IoUMetric')
+    runner = Runner.from_cfg(config)
+    with pytest.raises(ValueError, match='IoUMetric takes the number of a cluster'):
+        getattr(runner, what)()
+
+
+@pytest.mark.parametrize('what', ['train', 'test'])
+def test_weights_of_which_nothing_fits_a_stock_model_are_refused(what):
+    """A test needs all of them; a training may take over the backbone of another model."""
+
+    class Loop(BaseLoop):
+        def run(self):
+            pass
+
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    whole = model.state_dict()
+    loop = Loop(None, DataLoader([1])) if what == 'train' else None
+    runner = SimpleNamespace(model=model, _train_loop=loop)
+    hook = FittingWeightsHook()
+    hook.after_load_checkpoint(runner, dict(state_dict=whole))
+    hook.after_load_checkpoint(runner, {f'module.{key}': whole[key] for key in whole})
+    part = {key: value for key, value in whole.items() if key.startswith('0.')}
+    other_shape = dict(whole, **{'0.weight': torch.ones(3, 3)})
+    for weights in (part, other_shape):
+        if what == 'train':
+            hook.after_load_checkpoint(runner, dict(state_dict=weights))
+        else:
+            with pytest.raises(ValueError, match='missing or of another shape'):
+                hook.after_load_checkpoint(runner, dict(state_dict=weights))
+    for weights in ({}, {'2.weight': torch.ones(2, 2)}):
+        with pytest.raises(ValueError, match='does not fit the model'):
+            hook.after_load_checkpoint(runner, dict(state_dict=weights))
