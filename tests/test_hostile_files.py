@@ -19,7 +19,6 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -199,6 +198,13 @@ def spoil(honest: dict, variant: tuple[str, str, str], mark: Path, path: Path) -
     FORMATS[form](checkpoint, path)
 
 
+@pytest.fixture(autouse=True)
+def whole_histories(monkeypatch) -> None:
+    """Keep to one test what a careless reader lets a file do to all histories."""
+    table = dict(HistoryBuffer._statistics_methods)
+    monkeypatch.setattr(HistoryBuffer, '_statistics_methods', table)
+
+
 @pytest.fixture(scope='module')
 def home(tmp_path_factory, write_tiny_config) -> Path:
     """A folder with the config of a tiny run, the checkpoint that it leaves, and an image."""
@@ -320,16 +326,15 @@ ENTRIES: dict[str, Callable[[Place], Any]] = {
 def in_this_process(monkeypatch) -> None:
     """Have `compare` and `few-labels` train in this process, which is quicker."""
 
-    def run(line: list[str], **_: Any) -> subprocess.CompletedProcess:
+    def run(words: list[str], log: Path | None = None) -> int:
         try:
-            main(line[line.index('train') :])
+            main(words)
         except BaseException:
-            return subprocess.CompletedProcess(line, 1, '', '')
-        return subprocess.CompletedProcess(line, 0, '', '')
+            return 1
+        return 0
 
-    stand_in = SimpleNamespace(**vars(subprocess) | dict(run=run))
     for module in (seed_runs, label_study):
-        monkeypatch.setattr(module, 'subprocess', stand_in)
+        monkeypatch.setattr(module, 'run_child', run)
 
 
 @pytest.mark.parametrize('variant', VARIANTS, ids=' '.join)
