@@ -274,8 +274,23 @@ def start_with_backbone(place: Place) -> None:
 
 
 def few_labels(place: Place) -> None:
-    words = ['--init', f'picie={place.file}', '--out', place.work, '--seeds', 1, '--fractions', 1]
-    place.run('few-labels', place.config, *words)
+    """With a supervised head, of which it reads the backbone before it trains."""
+    place.work.mkdir()
+    config = place.work / 'supervised.py'
+    head = dict(_delete_=True, type='FCNHead', in_channels=64, channels=8, num_classes=9)
+    model = dict(type='EncoderDecoder', neck=None, decode_head=head | dict(in_index=3))
+    config.write_text(f'_base_ = {place.config!r}\nmodel = {model}\n')
+    words = [
+        '--init',
+        f'picie={place.file}',
+        '--out',
+        place.work / 'out',
+        '--seeds',
+        1,
+        '--fractions',
+        1,
+    ]
+    place.run('few-labels', config, *words)
 
 
 def frozen_encoder(place: Place) -> None:
