@@ -55,7 +55,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         if key.endswith(_DICTS) and not isinstance(node, Mapping):
             raise ValueError(f'argument config: {key} must be a dict, but is {node!r}; correct it')
         if key == 'randomness':
-            _check_names(key, node, {*inspect.signature(Runner.set_randomness).parameters})
+            _check_names(
+                key, node, {*inspect.signature(Runner.set_randomness).parameters} - {'self'}
+            )
         if key.endswith('_dataloader'):
             _check_loader(key, node)
         if key.endswith('_dataloader') or key == 'train_cfg':
