@@ -98,7 +98,7 @@ def guard_toolbox() -> None:
             checkpoint = plain(filename, map_location, logger)
         finally:
             _TOOLBOX_READS.reset(token)
-        return _without_config_texts(checkpoint)
+        return _without_config_texts(_with_meta(checkpoint))
 
     load_checkpoint.is_guarded = True  # type: ignore[attr-defined]
     CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
@@ -218,6 +218,17 @@ def _is_broken(key: str, value: Any) -> bool:
     if 'mask' in key:
         return bool(value.isnan().any())
     return not bool(value.isfinite().all())
+
+
+def _with_meta(checkpoint: Any) -> Any:
+    """A bare state dict as a checkpoint, as mmseg's `init_model` asks for its `meta`."""
+    if not isinstance(checkpoint, dict) or not checkpoint:
+        return checkpoint
+    if all(isinstance(value, Tensor) for value in checkpoint.values()):
+        return dict(state_dict=checkpoint, meta={})
+    if 'state_dict' in checkpoint:
+        checkpoint.setdefault('meta', {})
+    return checkpoint
 
 
 def _without_config_texts(checkpoint: Any) -> Any:

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
+from mmseg.apis import init_model
+from mmseg.registry import MODELS
 
 from mmseg_picie.checkpoint_loading import UnreadableCheckpoint, guard_toolbox, read_checkpoint
 
@@ -262,3 +265,14 @@ def test_random_bytes_in_a_checkpoint_never_end_in_another_error(tmp_path):
             refused += 1
             assert '\n' not in str(error)
     assert refused > 100
+
+
+@pytest.mark.parametrize('form', ['bare', 'without meta'])
+def test_weights_alone_are_enough_for_the_functions_of_mmseg(tmp_path, tiny_config, form):
+    config = tiny_config()
+    init_default_scope('mmseg')
+    state = MODELS.build(config.model).state_dict()
+    torch.save(state if form == 'bare' else dict(state_dict=state), tmp_path / 'a.pth')
+    loaded = init_model(config, str(tmp_path / 'a.pth'), device='cpu')
+    assert_same(dict(loaded.state_dict()), dict(state))
+    assert list(loaded.dataset_meta['classes']) == [f'cluster {k}' for k in range(9)]
