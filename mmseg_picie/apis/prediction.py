@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -19,10 +18,11 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 
 from ..clustering import UNMATCHED
-from ..datasets.image_files import check_images, find_images
+from ..datasets.image_files import find_images
+from ..datasets.image_reading import read_image
 from ..engine.progress import track
 from ..evaluation.hungarian_iou import MAX_SHARE
-from ..evaluation.label_files import NO_CLASS, to_label_ids, write_image
+from ..evaluation.label_files import no_class_id, to_label_ids, write_image
 from ..models import PiCIE
 from ..toolbox import without_notices
 from ..visualization.segment_visualizer import SegmentVisualizer
@@ -32,6 +32,18 @@ ID_KINDS = ('auto', 'class', 'cluster')
 
 # Folders of the results.
 _RESULTS = ('labels', 'overlays')
+
+
+class Predicted(NamedTuple):
+    """What a prediction leaves.
+
+    Attributes:
+        legend (Path): says what the ids of the label maps mean.
+        failures (list[str]): a sentence for each image that could not be read.
+    """
+
+    legend: Path
+    failures: list[str]
 
 
 class Source(NamedTuple):
@@ -58,7 +70,7 @@ def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Sour
 
     Raises:
         FileNotFoundError: If one does not exist, or a folder holds no image.
-        ValueError: If an image cannot be read, or two results would have one name.
+        ValueError: If two results would have one name.
     """
     sources = []
     for item in inputs:
@@ -80,7 +92,6 @@ def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Sour
                 'two folders, or rename one.'
             )
         seen[name] = path
-    check_images(path for path, _ in sources)
     return sources
 
 
@@ -143,7 +154,7 @@ def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:
 
 def predict_files(
     model: PiCIE, sources: Iterable[Source], out_dir: str, ids: str = 'auto', opacity: float = 0.6
-) -> Path:
+) -> Predicted:
     """Segment images and write the results.
 
     ``labels/NAME.png`` holds ids as grey levels, ``overlays/NAME.png`` the image with the segments
@@ -157,8 +168,10 @@ def predict_files(
         ids (str): 'class', 'cluster', or 'auto' for classes if the model knows them.
         opacity (float): of the segments in the overlay, in (0, 1].
 
+    Images that cannot be read are left out.
+
     Returns:
-        Path: the legend.
+        Predicted: the legend, and why images were left out.
 
     Raises:
         ValueError: If classes are asked for that the model does not know.
@@ -177,12 +190,18 @@ def predict_files(
     painter.dataset_meta = dict(classes=meta['classes'], palette=meta['palette'])
     counts = np.zeros(head.num_clusters, dtype=np.int64)
     sources = list(sources)
+    failures = []
     for source in track(sources, 'Segmenting', len(sources)):
-        sample = inference_model(model, source.path)
+        try:
+            image = read_image(source.path)
+        except (OSError, ValueError) as error:
+            failures.append(str(error))
+            continue
+        sample = inference_model(model, image)
         clusters = sample.pred_sem_seg.data[0].cpu().numpy()
         counts += np.bincount(clusters.ravel(), minlength=len(counts))
-        _write(out_dir, 'labels', source.name, to_label_ids(clusters, table))
-        _write(out_dir, 'overlays', source.name, _paint(painter, source.path, sample))
+        _write(out_dir, 'labels', source.name, to_label_ids(clusters, table, len(counts)))
+        _write(out_dir, 'overlays', source.name, _paint(painter, image, sample))
     if counts.max() > MAX_SHARE * counts.sum() and len(sources) > 1:
         name = meta['classes'][int(counts.argmax())]
         print_log(
@@ -193,14 +212,15 @@ def predict_files(
         )
     legend = Path(out_dir, 'legend.json')
     _write_legend(legend, table, meta, counts)
-    return legend
+    return Predicted(legend, failures)
 
 
-def _paint(painter: SegmentVisualizer, path: str, sample: SegDataSample) -> NDArray[np.uint8]:
-    """The overlay, BGR."""
-    # Pillow's decoder turns images as their EXIF data says, as the pipeline's does.
-    image = cv2.cvtColor(mmcv.imread(path, backend='pillow'), cv2.COLOR_BGR2RGB)
-    painter.add_datasample('overlay', image, sample.cpu(), draw_gt=False)
+def _paint(
+    painter: SegmentVisualizer, image: NDArray[np.uint8], sample: SegDataSample
+) -> NDArray[np.uint8]:
+    """The overlay of an image, both BGR."""
+    rgb = np.ascontiguousarray(image[..., ::-1])
+    painter.add_datasample('overlay', rgb, sample.cpu(), draw_gt=False)
     return cv2.cvtColor(painter.get_image(), cv2.COLOR_RGB2BGR)
 
 
@@ -212,7 +232,8 @@ def _write(out_dir: str, kind: str, name: str, image: NDArray[np.uint8]) -> None
 
 def _write_legend(path: Path, table: NDArray | None, meta: dict, counts: NDArray) -> None:
     """Describe the ids of the label maps."""
-    ids = np.arange(len(counts)) if table is None else np.where(table < 0, NO_CLASS, table)
+    no_class = -1 if table is None else no_class_id(int(table.max()) + 1)
+    ids = np.arange(len(counts)) if table is None else np.where(table < 0, no_class, table)
     total = max(1, int(counts.sum()))
     legend: dict[int, dict] = {}
     for cluster in np.argsort(-counts, kind='stable').tolist():
@@ -220,7 +241,7 @@ def _write_legend(path: Path, table: NDArray | None, meta: dict, counts: NDArray
             int(ids[cluster]),
             dict(name=meta['classes'][cluster], colour=list(meta['palette'][cluster]), share=0.0),
         )
-        if ids[cluster] == NO_CLASS and table is not None:
+        if ids[cluster] == no_class and table is not None:
             entry['name'] = 'no class'
         entry['share'] = round(entry['share'] + int(counts[cluster]) / total, 6)
     temporary = path.with_suffix('.json.tmp')

@@ -6,8 +6,10 @@ Clusters carry the names of classes if the checkpoint was validated on labels.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from ..printing import printable
 from . import common, outputs
 
 
@@ -57,8 +59,13 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     model = prediction.load_model(cfg, args.checkpoint, device)
     classes = model.decode_head.num_clusters
     print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
-    legend = prediction.predict_files(model, sources, args.out_dir, args.ids, args.opacity)
+    done = prediction.predict_files(model, sources, args.out_dir, args.ids, args.opacity)
     print(
-        f'{len(sources)} images segmented; label maps, overlays and {legend.name} are in '
-        f'{args.out_dir}'
+        f'{len(sources) - len(done.failures)} images segmented; label maps, overlays and '
+        f'{done.legend.name} are in {args.out_dir}'
     )
+    if done.failures:
+        for failure in done.failures:
+            print(printable(failure), file=sys.stderr)
+        sentence = f'{len(done.failures)} of {len(sources)} images could not be read'
+        parser.exit(1, f'{parser.prog}: {sentence}; they are named above.\n')

@@ -11,6 +11,7 @@ from .potsdam3 import Potsdam3Dataset
 from .sampler import EpochKeySampler, SampleKey
 from .scenes.synthetic_scenes import SyntheticScenesDataset
 from .transforms import (
+    LoadImage,
     LoadRGAnnotations,
     PackPairedViews,
     PairedViews,
@@ -27,6 +28,7 @@ __all__ = [
     'ImageFolderDataset',
     'ImageNetS50Dataset',
     'KeyedSegDataset',
+    'LoadImage',
     'LoadRGAnnotations',
     'PackPairedViews',
     'PairedViews',

@@ -21,6 +21,7 @@ from .image_files import (
 from .sampler import SampleKey
 from .text_files import read_lines
 from .transforms import (
+    LoadImage,
     LoadRGAnnotations,
     PackPairedViews,
     PairedViews,
@@ -36,6 +37,7 @@ INVALID_LABEL = -1
 _INDEPENDENT = frozenset(
     [
         LoadAnnotations,
+        LoadImage,
         LoadImageFromFile,
         LoadRGAnnotations,
         PackPairedViews,

@@ -1,27 +1,21 @@
 """Find image files, and find out before any long work which of them cannot be read."""
 
-import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
-from mmengine import fileio
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from ..threads import get_threads
+from .image_reading import open_image, refuse_wide, show_name
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
-# First and last bytes of whole files. Bytes behind the end are legal, so a file that ends otherwise
-# is suspect, not broken.
-_SIGNATURES = {
-    '.jpg': (b'\xff\xd8', b'\xff\xd9'),
-    '.jpeg': (b'\xff\xd8', b'\xff\xd9'),
-    '.png': (b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'),
-}
-
 # Pillow's modes by channels of at most 8 bits. One: two levels, grey levels, indices of a palette.
 _LABEL_MODES = {1: ('1', 'L', 'P'), 3: ('RGB',)}
-# Grey levels as integers or floating-point numbers of 16 or 32 bits.
-_WIDE_MODES = ('I', 'F')
+# Files whose results are held until those before them are there.
+_CHECKED_AT_ONCE = 1000
 _LABEL_FORMATS = {
     1: 'one channel of 8 bits',
     3: 'three channels of 8 bits (red + 256 green, no blue)',
@@ -51,8 +45,8 @@ def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) ->
     root, endings = Path(folder), tuple(suffix.lower() for suffix in suffixes)
     if not root.is_dir():
         raise FileNotFoundError(
-            f'image folder {root} does not exist; set data_root and data_prefix.img_path of the '
-            'dataset to a folder of images.'
+            f'image folder {show_name(root)} does not exist; set data_root and '
+            'data_prefix.img_path of the dataset to a folder of images.'
         )
     names: list[str] = []
     visited: set[str] = set()
@@ -72,17 +66,16 @@ def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) ->
         ]
     if not names:
         raise FileNotFoundError(
-            f'image folder {root} holds no image ({", ".join(endings)}); check data_root and '
-            'data_prefix.img_path of the dataset.'
+            f'image folder {show_name(root)} holds no image ({", ".join(endings)}); check '
+            'data_root and data_prefix.img_path of the dataset.'
         )
     return sorted(names)
 
 
 def check_images(paths: Iterable[str | Path]) -> None:
-    """Refuse files that are missing, empty, truncated, not images, or grey in more than 8 bits.
+    """Refuse files that are missing, not regular, damaged, no images, or refused by the rule.
 
-    JPEG and PNG files are judged by their first and last bytes and decoded only when these are
-    unusual; of other kinds the header is read. What is grey in 16 bits would be read as white.
+    The rule is that of :mod:`.image_reading`.
 
     Args:
         paths (Iterable[str or Path]): files to check.
@@ -91,22 +84,9 @@ def check_images(paths: Iterable[str | Path]) -> None:
         FileNotFoundError: If one does not exist; the message names it.
         ValueError: If one cannot be read; the message names it.
     """
-    for path in paths:
-        _check_readable(path)
-        if str(path).lower().endswith(('.jpg', '.jpeg')):
-            continue
-        with Image.open(path) as image:
-            mode = image.mode
-        if mode.startswith(_WIDE_MODES):
-            raise ValueError(
-                f'image {path} must have at most 8 bits a channel, but its mode is {mode!r}; '
-                'convert it to grey levels from 0 to 255, scaled as it is to be seen.'
-            )
-
-
-def _check_readable(path: str | Path) -> None:
-    if not _ends_well(path):
-        decode_image(path)
+    for error in find_faults(check_image, list(paths)):
+        if error is not None:
+            raise error
 
 
 def check_label_maps(paths: Iterable[str | Path], channels: int = 1) -> None:
@@ -122,15 +102,91 @@ def check_label_maps(paths: Iterable[str | Path], channels: int = 1) -> None:
         FileNotFoundError: If one does not exist; the message names it.
         ValueError: If one cannot be read or has another kind of pixels; the message names it.
     """
-    for path in paths:
-        _check_readable(path)
-        with Image.open(path) as image:
-            mode = image.mode
-        if mode not in _LABEL_MODES[channels]:
-            raise ValueError(
-                f'label map {path} must have {_LABEL_FORMATS[channels]}, but its mode is {mode!r}; '
-                + _LABEL_FIXES[channels]
-            )
+    for error in find_faults(partial(check_label_map, channels=channels), list(paths)):
+        if error is not None:
+            raise error
+
+
+def find_faults(
+    check: Callable[[str | Path], None], paths: Sequence[str | Path]
+) -> Iterable[Exception | None]:
+    """Check files on several threads.
+
+    Args:
+        check (Callable): :func:`check_image` or :func:`check_label_map`.
+        paths (Sequence[str or Path]): files.
+
+    Yields:
+        Exception or None: what each is refused for, in their order.
+    """
+
+    def find_fault(path: str | Path) -> Exception | None:
+        try:
+            check(path)
+        except (OSError, ValueError) as error:
+            return error
+        return None
+
+    for start in range(0, len(paths), _CHECKED_AT_ONCE):
+        yield from get_threads().map(find_fault, paths[start : start + _CHECKED_AT_ONCE])
+
+
+def check_image(path: str | Path) -> None:
+    """Refuse one file as :func:`check_images` does.
+
+    Every byte is read. A PNG whose checksums are right is not decoded, and a JPEG at an eighth of
+    its sides.
+
+    Args:
+        path (str or Path): file, or an address that mmengine can read.
+
+    Raises:
+        FileNotFoundError: If it does not exist; the message names it.
+        ValueError: If it cannot be read; likewise.
+    """
+    refuse_wide(_check_whole(path), path)
+
+
+def check_label_map(path: str | Path, channels: int = 1) -> None:
+    """Refuse one file as :func:`check_label_maps` does.
+
+    Args:
+        path (str or Path): as of :func:`check_image`.
+        channels (int): as of :func:`check_label_maps`.
+
+    Raises:
+        FileNotFoundError: As of :func:`check_image`.
+        ValueError: Likewise.
+    """
+    mode = _check_whole(path)
+    if mode not in _LABEL_MODES[channels]:
+        raise ValueError(
+            f'label map {show_name(path)} must have {_LABEL_FORMATS[channels]}, but its mode is '
+            f'{mode!r}; ' + _LABEL_FIXES[channels]
+        )
+
+
+def _check_whole(path: str | Path) -> str:
+    """Refuse a damaged image; Pillow's word for its pixels."""
+    with open_image(path) as image:
+        mode = image.mode
+        if image.format == 'PNG' and _has_right_checksums(image):
+            return mode
+        if image.format == 'JPEG':
+            image.draft(None, (image.width // 8, image.height // 8))
+            image.load()
+            return mode
+    decode_image(path)
+    return mode
+
+
+def _has_right_checksums(image: Image.Image) -> bool:
+    """Whether those of a PNG file are; the image cannot be used afterwards."""
+    try:
+        image.verify()
+    except Exception:  # of many types
+        return False
+    return True
 
 
 def decode_image(path: str | Path) -> None:
@@ -143,35 +199,5 @@ def decode_image(path: str | Path) -> None:
         FileNotFoundError: If it does not exist; the message names it.
         ValueError: If it cannot be decoded; the message names it.
     """
-    try:
-        with Image.open(io.BytesIO(fileio.get(path))) as image:
-            image.load()
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f'{path} does not exist; check data_root, data_prefix, ann_file and img_suffix of the '
-            'dataset.'
-        ) from error
-    # Pillow reports broken files by errors of many types.
-    except Exception as error:
-        reason = 'of no known format' if isinstance(error, UnidentifiedImageError) else error
-        raise ValueError(
-            f'{path} cannot be read as an image ({reason}); repair it, or take it out of the data '
-            'set.'
-        ) from error
-
-
-def _ends_well(path: str | Path) -> bool:
-    """Whether the file's ends are those of a whole file of its kind."""
-    signature = _SIGNATURES.get(Path(path).suffix.lower())
-    try:
-        if signature is None:
-            with Image.open(path):
-                return True
-        start, end = signature
-        with open(path, 'rb') as file:
-            if file.read(len(start)) != start:
-                return False
-            file.seek(-len(end), 2)
-            return file.read() == end
-    except OSError:
-        return False
+    with open_image(path) as image:
+        image.load()

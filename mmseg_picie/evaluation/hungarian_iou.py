@@ -149,7 +149,7 @@ class HungarianIoUMetric(BaseMetric):
             values = counts.ravel()[indices]
             self.results.append(_ImageCounts(indices, values, counts.shape, stored, views))
             if self.output_dir is not None:
-                self._write(sample, clusters[0], stored)
+                self._write(sample, clusters[0], stored, num_clusters)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Match and score.
@@ -249,7 +249,13 @@ class HungarianIoUMetric(BaseMetric):
         logger = MMLogger.get_current_instance()
         print_log('per class results, after the match:\n' + table.get_string(), logger=logger)
 
-    def _write(self, sample: Mapping[str, Any], clusters: NDArray, stored: NDArray | None) -> None:
+    def _write(
+        self,
+        sample: Mapping[str, Any],
+        clusters: NDArray,
+        stored: NDArray | None,
+        num_clusters: int,
+    ) -> None:
         """Write the prediction of one image."""
         assert self.output_dir is not None
         source = sample['img_path']
@@ -262,7 +268,8 @@ class HungarianIoUMetric(BaseMetric):
                 f'written as {path}; rename one of the images, or test them apart.'
             )
         os.makedirs(osp.dirname(path), exist_ok=True)
-        write_image(path, to_label_ids(clusters, None if stored is None else stored[0]))
+        table = None if stored is None else stored[0]
+        write_image(path, to_label_ids(clusters, table, num_clusters))
 
 
 def _sum(results: Sequence[_ImageCounts]) -> NDArray[np.int64]:

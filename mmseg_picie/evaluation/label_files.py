@@ -9,33 +9,31 @@ from numpy.typing import NDArray
 
 from ..clustering import UNMATCHED
 
-#: Id of pixels of unmatched clusters in label maps of class ids.
-NO_CLASS = 255
+
+def no_class_id(count: int) -> int:
+    """Id of pixels without a class, in label maps of so many ids: the largest that fits."""
+    return 255 if count <= 255 else 65535
 
 
-def to_label_ids(clusters: NDArray, cluster_to_class: NDArray | None) -> NDArray[np.uint8]:
+def to_label_ids(
+    clusters: NDArray, cluster_to_class: NDArray | None, num_clusters: int
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Ids to write for a map of clusters.
 
     Args:
-        clusters (NDArray): (H, W) clusters in [0, K), K <= 256.
+        clusters (NDArray): (H, W) clusters in [0, K).
         cluster_to_class (NDArray, optional): (K,) class of each cluster, -1 where unknown.
-
-    Raises:
-        ValueError: If a cluster does not fit into 8 bits.
+        num_clusters (int): K, up to 65,535.
 
     Returns:
-        NDArray: (H, W) uint8. Class ids, and :data:`NO_CLASS` for unmatched clusters, if any class
-            is known; cluster ids otherwise.
+        NDArray: (H, W). Class ids, and :func:`no_class_id` for unmatched clusters, if any class is
+            known; cluster ids otherwise. uint8 if all ids that there may be fit, else uint16.
     """
     if cluster_to_class is None or (cluster_to_class == UNMATCHED).all():
-        if clusters.max(initial=0) > 255:
-            raise ValueError(
-                f'a label map holds ids up to 255, but got cluster {clusters.max()}; use a model '
-                'with at most 256 clusters, or one that knows the classes of its clusters.'
-            )
-        return clusters.astype(np.uint8)
-    table = np.where(cluster_to_class == UNMATCHED, NO_CLASS, cluster_to_class)
-    return table[clusters].astype(np.uint8)
+        return clusters.astype(np.uint8 if num_clusters <= 256 else np.uint16)
+    count = int(cluster_to_class.max()) + 1
+    table = np.where(cluster_to_class == UNMATCHED, no_class_id(count), cluster_to_class)
+    return table[clusters].astype(np.uint8 if count <= 255 else np.uint16)
 
 
 def write_image(path: str, image: NDArray[np.uint8]) -> None:

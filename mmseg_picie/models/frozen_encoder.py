@@ -11,9 +11,11 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .stride import StrideFitting
+
 
 @MODELS.register_module()
-class FrozenEncoder(BaseModule):
+class FrozenEncoder(StrideFitting, BaseModule):
     """Backbone and decoder of a checkpoint, fixed, with unit-length features: for linear probes.
 
     It has no gradients and stays in eval mode, so normalisation statistics do not move either. Any
@@ -71,9 +73,10 @@ class FrozenEncoder(BaseModule):
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Unit-length features of normalised images (N, 3, H, W).
+        """Unit-length features of normalised images (N, 3, H, W), of any size.
 
         Returns:
             tuple[Tensor, ...]: the decoder's maps (N, D, h, w).
         """
-        return tuple(F.normalize(level, dim=1) for level in self.neck(self.backbone(images)))
+        levels = self.neck(self.backbone(self.fit_images(images)))
+        return tuple(F.normalize(level, dim=1) for level in levels)

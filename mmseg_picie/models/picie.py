@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from ..views import crop_flip_features
 from .frozen_copy import FrozenCopy
 from .parts import check_encoder, check_heads, check_pretrained, freeze, take_moved_options
+from .stride import StrideFitting
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
 
 
 @MODELS.register_module()
-class PiCIE(EncoderDecoder):
+class PiCIE(StrideFitting, EncoderDecoder):
     """Unsupervised segmentation by invariance and equivariance in clustering (CVPR 2021).
 
     An ``EncoderDecoder`` whose heads learn clusters from views: :class:`CentroidHead` is PiCIE's, a
@@ -131,6 +132,10 @@ class PiCIE(EncoderDecoder):
         frozen_views = list(self.extract_views(inputs, data_samples, self._frozen_encoder[0]))
         return {name: head.make_labels(frozen_views) for name, head in self.heads().items()}
 
+    def extract_feat(self, inputs: Tensor) -> list[Tensor]:
+        """Maps of images (N, 3, H, W), of any size; heads resize their logits to the image."""
+        return super().extract_feat(self.fit_images(inputs))
+
     def extract_views(
         self, inputs: Sequence[Tensor], data_samples: SampleList, encoder: nn.Module
     ) -> Iterator[list[Tensor]]:
@@ -156,7 +161,7 @@ class PiCIE(EncoderDecoder):
         draws = [sample.metainfo['geometry'] for sample in data_samples]
         sizes: list[torch.Size] = []
         for images in inputs[: self.num_views]:
-            maps = list(encoder(images))
+            maps = list(encoder(self.fit_images(images)))
             if sizes:
                 maps = [
                     crop_flip_features(level, draws, (size[0], size[1]))

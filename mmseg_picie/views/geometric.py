@@ -21,6 +21,10 @@ from .params import GeometricDraw
 Size = tuple[int, int]
 
 
+#: How many times longer a covering image may be than what it covers.
+MAX_COVER = 32
+
+
 def cover(image: NDArray, size: Size, nearest: bool = False, exact: bool = False) -> NDArray:
     """Resize to the smallest size that covers ``size``, keeping the aspect, and crop the centre.
 
@@ -40,10 +44,15 @@ def cover(image: NDArray, size: Size, nearest: bool = False, exact: bool = False
 
 
 def cover_size(shape: Size, size: Size) -> Size:
-    """Smallest (height, width) with the aspect of ``shape`` (rounded down) that covers ``size``."""
+    """Smallest (height, width) with the aspect of ``shape`` (rounded down) that covers ``size``.
+
+    A side is at most :data:`MAX_COVER` times the longer one of ``size``: a strip of thousands of
+    pixels by a few is squeezed, as it would take gigabytes otherwise.
+    """
+    longest = MAX_COVER * max(size)
     if size[0] * shape[1] > size[1] * shape[0]:
-        return size[0], max(size[1], size[0] * shape[1] // shape[0])
-    return max(size[0], size[1] * shape[0] // shape[1]), size[1]
+        return size[0], min(max(size[1], size[0] * shape[1] // shape[0]), longest)
+    return min(max(size[0], size[1] * shape[0] // shape[1]), longest), size[1]
 
 
 def resize(image: NDArray, size: Size, nearest: bool = False, exact: bool = False) -> NDArray:

@@ -1,5 +1,7 @@
 """What `picie predict` refuses; what it writes is proven in test_end_to_end.py."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,6 @@ from mmseg_picie.engine import SegmentVisualizer
         (['{config}', 'none.pth', '{image}'], 'there is no checkpoint file none.pth'),
         (['{config}', '{checkpoint}', 'nowhere'], 'nowhere does not exist'),
         (['{config}', '{checkpoint}', '{empty}'], 'holds no image'),
-        (['{config}', '{checkpoint}', '{broken}'], 'broken.png cannot be read as an image'),
         (['{config}', '{checkpoint}', '{image}'], 'holds no centroids'),
     ],
 )
@@ -28,7 +29,6 @@ def test_predict_refuses_bad_input_in_one_sentence(
 ):
     (tmp_path / 'empty').mkdir()
     Image.fromarray(draw_scene(1, 0, 64, 96)[0]).save(tmp_path / 'image.png')
-    (tmp_path / 'broken.png').write_bytes((tmp_path / 'image.png').read_bytes()[:500])
     init_default_scope('mmseg')
     model = MODELS.build(tiny_config().model)
     torch.save(dict(meta={}, state_dict=model.state_dict()), tmp_path / 'fresh.pth')
@@ -36,7 +36,6 @@ def test_predict_refuses_bad_input_in_one_sentence(
         config=tmp_path / 'tiny.py',
         checkpoint=tmp_path / 'fresh.pth',
         image=tmp_path / 'image.png',
-        broken=tmp_path / 'broken.png',
         empty=tmp_path / 'empty',
     )
     words = [word.format(**names) for word in arguments]
@@ -44,6 +43,67 @@ def test_predict_refuses_bad_input_in_one_sentence(
         main(['predict', *words])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.fixture
+def checkpoint(tiny_config, tmp_path) -> str:
+    """Weights of a tiny model with random centroids."""
+    init_default_scope('mmseg')
+    model = MODELS.build(tiny_config().model)
+    head = model.decode_head
+    head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
+    path = tmp_path / 'fitted.pth'
+    torch.save(dict(meta={}, state_dict=model.state_dict()), path)
+    return str(path)
+
+
+def test_images_that_cannot_be_read_are_named_and_the_others_are_segmented(
+    checkpoint, tmp_path, capsys
+):
+    """Damaged, a named pipe, no image at all, and grey levels that nobody can place."""
+    images, out = tmp_path / 'images', tmp_path / 'out'
+    (images / 'deep').mkdir(parents=True)
+    for name in ('a.png', 'deep/a.png', 'z.png'):
+        Image.fromarray(draw_scene(1, 0, 64, 96)[0]).save(images / name)
+    (images / 'broken.png').write_bytes((images / 'a.png').read_bytes()[:500])
+    (images / 'text.jpg').write_text('hello')
+    os.mkfifo(images / 'pipe.png')
+    Image.new('I;16', (9, 9)).save(images / 'wide.png')
+    words = ['predict', str(tmp_path / 'tiny.py'), checkpoint, str(images), '--out-dir', str(out)]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 1
+    lines = capsys.readouterr().err.splitlines()
+    for name in ('broken.png', 'text.jpg', 'pipe.png', 'wide.png'):
+        assert any(name in line for line in lines)
+    assert '4 of 7 images could not be read' in lines[-1]
+    written = sorted(str(path.relative_to(out / 'labels')) for path in out.glob('labels/**/*.png'))
+    assert written == ['a.png', 'deep/a.png', 'z.png']
+    assert (out / 'legend.json').is_file()
+
+
+@pytest.mark.parametrize('size', [(1, 1), (8000, 1), (1, 8000), (33, 7)])
+def test_images_of_any_shape_are_segmented(checkpoint, tmp_path, size):
+    Image.new('RGB', size, 'white').save(tmp_path / 'odd.png')
+    out = str(tmp_path / 'out')
+    words = [str(tmp_path / 'tiny.py'), checkpoint, str(tmp_path / 'odd.png')]
+    main(['predict', *words, '--out-dir', out])
+    with Image.open(tmp_path / 'out' / 'labels' / 'odd.png') as image:
+        assert image.size == size
+
+
+def test_any_name_of_a_file_is_segmented(checkpoint, tmp_path):
+    """Bytes that are no UTF-8, a line end, and 250 characters."""
+    images = os.fsencode(tmp_path / 'images')
+    os.mkdir(images)
+    names = [b'\xff\xfe', b'two\nlines', b'x' * 246]
+    for name in names:
+        path = os.fsdecode(images + b'/' + name + b'.png')
+        Image.fromarray(draw_scene(1, 0, 64, 96)[0]).save(path, 'PNG')
+    words = [str(tmp_path / 'tiny.py'), checkpoint, os.fsdecode(images)]
+    main(['predict', *words, '--out-dir', str(tmp_path / 'out')])
+    written = os.listdir(os.fsencode(tmp_path / 'out' / 'labels'))
+    assert sorted(written) == sorted(name + b'.png' for name in names)
 
 
 def test_results_of_an_earlier_run_are_not_segmented(tmp_path):

@@ -109,15 +109,12 @@ def test_whole_jpeg_and_png_files_are_not_decoded(tmp_path, write_image, decoded
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
-def test_bytes_behind_the_end_are_accepted_after_a_closer_look(
-    tmp_path, write_image, decoded, suffix
-):
+def test_bytes_behind_the_end_are_accepted(tmp_path, write_image, suffix):
     path = tmp_path / f'a{suffix}'
     write_image(path)
     with open(path, 'ab') as file:
         file.write(b'maker notes')
     check_images([path])
-    assert decoded == [path]
 
 
 def test_png_that_lost_no_more_than_its_end_mark_has_all_pixels_and_is_accepted(

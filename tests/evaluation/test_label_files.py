@@ -6,19 +6,38 @@ import stat
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from mmseg_picie.evaluation.label_files import NO_CLASS, to_label_ids, write_image
+from mmseg_picie.evaluation.label_files import no_class_id, to_label_ids, write_image
 
 
 def test_label_ids_are_classes_where_any_is_known():
     clusters = np.array([[0, 1], [2, 1]])
     np.testing.assert_array_equal(
-        to_label_ids(clusters, np.array([4, -1, 0])), [[4, NO_CLASS], [0, NO_CLASS]]
+        to_label_ids(clusters, np.array([4, -1, 0]), 3), [[4, 255], [0, 255]]
     )
     for unknown in (None, np.array([-1, -1, -1])):
-        ids = to_label_ids(clusters, unknown)
+        ids = to_label_ids(clusters, unknown, 3)
         np.testing.assert_array_equal(ids, clusters)
         assert ids.dtype == np.uint8
+
+
+@pytest.mark.parametrize('num_clusters', [2, 256, 257, 4096])
+def test_many_clusters_are_written_as_they_are(tmp_path, num_clusters):
+    """In 16 bits where 8 do not suffice, whatever clusters an image happens to show."""
+    for clusters in (np.arange(num_clusters)[None], np.zeros((2, 2), np.int64)):
+        write_image(str(tmp_path / 'labels.png'), to_label_ids(clusters, None, num_clusters))
+        with Image.open(tmp_path / 'labels.png') as image:
+            assert image.mode.startswith('I;16' if num_clusters > 256 else 'L')
+            np.testing.assert_array_equal(np.asarray(image), clusters)
+
+
+@pytest.mark.parametrize('num_classes', [254, 255, 256, 1000])
+def test_many_classes_leave_an_id_for_none(num_classes):
+    table = np.append(np.arange(num_classes), -1)
+    ids = to_label_ids(np.arange(num_classes + 1)[None], table, num_classes + 1)[0]
+    assert ids[:-1].tolist() == list(range(num_classes))
+    assert ids[-1] == no_class_id(num_classes) >= num_classes
 
 
 def test_image_is_written_losslessly_and_nothing_else(tmp_path):

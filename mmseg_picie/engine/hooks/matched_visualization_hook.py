@@ -14,9 +14,11 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 
 from ...clustering import UNMATCHED, translate_map
-from ...evaluation.label_files import NO_CLASS, to_label_ids
 from ...views import resize
 from .cluster_to_class_hook import find_hungarian_metric
+
+#: What mmseg's visualiser leaves undrawn.
+NO_CLASS = 255
 
 
 class _Picture(NamedTuple):
@@ -98,10 +100,8 @@ class MatchedVisualizationHook(SegVisualizationHook):
         sample = SegDataSample()
         if picture.labels is not None:
             sample.gt_sem_seg = PixelData(data=torch.from_numpy(picture.labels)[None])
-        if (cluster_to_class == UNMATCHED).all():
-            cluster_to_class = np.full_like(cluster_to_class, NO_CLASS)
-        ids = to_label_ids(picture.clusters, cluster_to_class)
-        sample.pred_sem_seg = PixelData(data=torch.from_numpy(ids)[None])
+        table = np.where(cluster_to_class == UNMATCHED, NO_CLASS, cluster_to_class)
+        sample.pred_sem_seg = PixelData(data=torch.from_numpy(table[picture.clusters])[None])
         self._visualizer.add_datasample(
             picture.name,
             picture.image,

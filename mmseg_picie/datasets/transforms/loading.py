@@ -1,0 +1,49 @@
+"""mmseg's loading transforms, with this package's rule for images."""
+
+from mmcv.transforms import LoadImageFromFile
+from mmseg.datasets.transforms import LoadImageFromNDArray
+from mmseg.registry import TRANSFORMS
+
+from ..image_reading import read_image, to_colour
+
+
+# mmseg's functions for inference put the second name into a pipeline that has the first.
+@TRANSFORMS.register_module(name=['LoadImageFromFile', 'LoadImageFromNDArray'], force=True)
+class LoadImage(LoadImageFromFile):
+    """Load an image, from a file or from memory, by the rule of :mod:`..image_reading`.
+
+    It stands in mmseg's registry as ``LoadImageFromFile`` and ``LoadImageFromNDArray``, so that the
+    rule holds in mmseg's ``inference_model`` and ``MMSegInferencer`` as well. It is for
+    ``imdecode_backend='pillow'``, which all configs of this package state; with another decoder or
+    ``color_type`` the transform does what mmseg's does. See ``LoadImageFromFile`` for the
+    arguments.
+
+    Required keys: ``img_path``, or ``img`` (an array; see :func:`to_colour`).
+    Added keys: ``img`` ((H, W, 3) uint8 BGR), ``img_shape``, ``ori_shape``.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Load an image.
+
+        Raises:
+            FileNotFoundError: If the file does not exist; the message names it.
+            ValueError: If the image cannot be read, or the rule refuses it; likewise.
+        """
+        in_memory = results.get('img') is not None
+        if self.imdecode_backend != 'pillow' or self.color_type != 'color' or self.file_client_args:
+            if in_memory:
+                return LoadImageFromNDArray.transform(self, results)
+            return super().transform(results)
+        try:
+            if in_memory:
+                image = to_colour(results['img'])
+                results['img_path'] = None
+            else:
+                image = read_image(results['img_path'], self.backend_args)
+        except (OSError, ValueError):
+            if self.ignore_empty:
+                return None
+            raise
+        results['img'] = image.astype('float32') if self.to_float32 else image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results

@@ -1,0 +1,88 @@
+"""Let a network see images whose sides are multiples of its stride.
+
+At other sides networks pad unevenly (those that came from TensorFlow most of all), lose the last
+pixels, or refuse the image. What is then computed along the border is of another kind than what is
+computed further in.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Sides of the image that a network is tried with, in turn: multiples of 32, and of the patches of
+# vision transformers that take nothing else (7, 8, 14, 16; 10, 12, 15, 20; 9, 18; 11, 13, 22, 26).
+_TRIED_SIDES = (224, 240, 252, 286)
+
+
+def fit_to_stride(images: Tensor, stride: int) -> Tensor:
+    """Resize images to the nearest sides that are multiples of a stride, at least one stride.
+
+    Args:
+        images (Tensor): (N, C, H, W).
+        stride (int): of the network.
+
+    Returns:
+        Tensor: (N, C, H', W'), the images themselves if their sides are multiples already.
+    """
+    size = [max(1, (side + stride // 2) // stride) * stride for side in images.shape[2:]]
+    if list(images.shape[2:]) == size:
+        return images
+    return F.interpolate(images, size, mode='bilinear', align_corners=False, antialias=True)
+
+
+@torch.no_grad()
+def measure_stride(network: nn.Module) -> int:
+    """Pixels of an image for one pixel of the coarsest map of a network.
+
+    A small black image is sent through. Nothing of the network changes.
+
+    Args:
+        network (nn.Module): maps images (N, 3, H, W) to a map (N, D, h, w) or a sequence of them.
+
+    Returns:
+        int: such as 32 for a ResNet, or the side of a patch of a vision transformer. 1 of a network
+            that gives no maps.
+
+    Raises:
+        Exception: What the network raises, if it takes none of the images.
+    """
+    weight = next(network.parameters(), torch.empty(0))
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()  # running statistics stay, and nothing is drawn
+    try:
+        for side in _TRIED_SIDES:
+            image = torch.zeros(1, 3, side, side, device=weight.device, dtype=weight.dtype)
+            try:
+                with torch.autocast(weight.device.type, enabled=False):
+                    maps = network(image)
+            except (AssertionError, RuntimeError, ValueError):  # a side that it does not take
+                if side == _TRIED_SIDES[-1]:
+                    raise
+                continue
+            levels = maps if isinstance(maps, Sequence) else [maps]
+            sides = [min(x.shape[2:]) for x in levels if isinstance(x, Tensor) and x.ndim == 4]
+            return round(side / min(sides, default=side))
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    raise AssertionError  # not reached
+
+
+class StrideFitting:
+    """What a module with a ``backbone`` needs to fit images to its stride."""
+
+    backbone: nn.Module
+    _stride: int | None = None
+
+    @property
+    def stride(self) -> int:
+        """Pixels of an image for one pixel of the backbone's coarsest map; measured once."""
+        if self._stride is None:
+            self._stride = measure_stride(self.backbone)
+        return self._stride
+
+    def fit_images(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) as the backbone sees them; see :func:`fit_to_stride`."""
+        return fit_to_stride(images, self.stride)
