@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / 'mmseg_picie'
 TOOLBOX = {'mmengine', 'mmcv', 'mmseg'}
 #: Small pieces that every room may use.
-SHARED = {'moved', 'threads', 'toolbox', 'version'}
+SHARED = {'moved', 'threads', 'toolbox', 'version', 'whole_files'}
 #: From the lowest floor to the highest; a room sees the floors below its own.
 FLOORS = (
     {'clustering', 'views', 'acceleration'},

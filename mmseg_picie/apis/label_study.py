@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from mmseg.registry import DATASETS
 from rich.table import Table
 
 from ..engine.progress import get_console
+from ..whole_files import open_whole, write_whole
 from .backbone_weights import set_weights
 from .json_files import write_json
 from .seed_runs import PICIE
@@ -110,8 +110,7 @@ def execute(job: Job, folder: Path) -> dict:
                 '--out, or remove that folder.'
             )
         return result | dict(num_images=job.num_images)
-    folder.mkdir(parents=True, exist_ok=True)
-    job.cfg.dump(folder / 'run.py')
+    write_whole(folder / 'run.py', job.cfg.pretty_text)
     start = time.time()
     with open(folder / 'output.txt', 'w') as output:
         words = ['train', folder / 'run.py', '--work-dir', folder / 'train', '--verbose']
@@ -216,7 +215,6 @@ def draw_curves(rows: list[dict], title: str, path: Path) -> None:
     axes.set(xlabel='labelled images (%)', ylabel='mIoU (%), mean and std', title=title)
     axes.grid(alpha=0.3)
     axes.legend(title='start')
-    temporary = path.with_name(f'.{path.name}.partial-{os.getpid()}')
-    figure.savefig(temporary, format='png', dpi=150)
-    temporary.replace(path)
+    with open_whole(path) as file:
+        figure.savefig(file, format='png', dpi=150)
     pyplot.close(figure)

@@ -1,6 +1,5 @@
 """Segment image files: label maps, overlays and a legend."""
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from ..evaluation.label_files import NO_CLASS, to_label_ids, write_image
 from ..models import PiCIE
 from ..toolbox import without_notices
 from ..visualization.segment_visualizer import SegmentVisualizer
+from .json_files import write_json
 
 #: What ids a label map may hold.
 ID_KINDS = ('auto', 'class', 'cluster')
@@ -189,9 +189,7 @@ def _write_legend(path: Path, table: NDArray | None, meta: dict, counts: NDArray
         if ids[cluster] == NO_CLASS and table is not None:
             entry['name'] = 'no class'
         entry['share'] = round(entry['share'] + int(counts[cluster]) / total, 6)
-    temporary = path.with_suffix('.json.tmp')
-    temporary.write_text(json.dumps(legend, indent=2))
-    temporary.replace(path)
+    write_json(path, legend)
 
 
 def default_device() -> str:

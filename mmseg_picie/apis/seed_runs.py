@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from prettytable import PrettyTable, TableStyle
 
+from ..whole_files import write_whole
 from .json_files import write_json
 
 #: The command line in a process of its own.
@@ -236,9 +237,7 @@ def write_report(folder: Path, report: dict[str, Any]) -> str:
     """
     text = _make_table(report)
     write_json(folder / 'seeds.json', report)
-    temporary = folder / 'seeds.md.tmp'
-    temporary.write_text(text + '\n')
-    temporary.replace(folder / 'seeds.md')
+    write_whole(folder / 'seeds.md', text + '\n')
     return text
 
 
