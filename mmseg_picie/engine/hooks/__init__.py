@@ -4,10 +4,12 @@ from .cluster_to_class_hook import ClusterToClassHook
 from .console_hook import ConsoleHook
 from .kmeans_centroid_hook import KMeansCentroidHook
 from .matched_visualization_hook import MatchedVisualizationHook
+from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
     'ClusterToClassHook',
     'ConsoleHook',
     'KMeansCentroidHook',
     'MatchedVisualizationHook',
+    'WholeCheckpointHook',
 ]

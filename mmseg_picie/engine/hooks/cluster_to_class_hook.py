@@ -1,7 +1,5 @@
 """Bring the match of clusters and classes into the model and its checkpoints."""
 
-import os
-
 import torch
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
@@ -11,7 +9,6 @@ from mmseg.registry import HOOKS
 from ...clustering import UNMATCHED
 from ...evaluation import HungarianIoUMetric, name_clusters
 from ...models import ViewHead
-from ..checkpoint_files import save_whole
 from ..distributed import unwrap_model
 
 
@@ -19,28 +16,23 @@ from ..distributed import unwrap_model
 class ClusterToClassHook(Hook):
     """Stores, after validation, which class each cluster was matched to.
 
-    The map goes into the head's buffer ``cluster_to_class`` and, as epoch checkpoints are written
-    before the validation, into the file of the checkpoint just written. Every checkpoint's
-    ``dataset_meta`` names and colours the clusters, so that ``MMSegInferencer`` and
-    ``inference_model`` do; without a map they are called 'cluster 0' to 'cluster K-1'.
+    The map goes into the head's buffer ``cluster_to_class``, and :class:`WholeCheckpointHook`
+    writes the checkpoint of the epoch again with it. Every checkpoint's ``dataset_meta`` names and
+    colours the clusters, so that ``MMSegInferencer`` and ``inference_model`` do; without a map they
+    are called 'cluster 0' to 'cluster K-1'.
     """
 
-    def __init__(self) -> None:
-        self._checkpoint_is_current = False
-
     def before_train_epoch(self, runner: Runner) -> None:
-        """The clusters change: neither the old match nor older checkpoints fit them."""
-        self._checkpoint_is_current = False
+        """The clusters change, and the old match does not fit them."""
         _head(runner).cluster_to_class.fill_(UNMATCHED)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the clusters in the checkpoint."""
-        self._checkpoint_is_current = True
         checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Spare a resumed run mmengine's warning that the names are not the data set's."""
-        if runner._resume:
+        if runner._resume and 'meta' in checkpoint:
             dataset = runner.train_dataloader.dataset
             checkpoint['meta']['dataset_meta'] = dataset.metainfo
 
@@ -56,9 +48,6 @@ class ClusterToClassHook(Hook):
             found = torch.from_numpy(metric.cluster_to_class).to(found)
         broadcast(found)
         head.cluster_to_class[views] = found
-        path = runner.message_hub.get_info('last_ckpt', '')
-        if is_main_process() and self._checkpoint_is_current and os.path.isfile(path):
-            _rewrite(path, runner)
 
 
 def find_hungarian_metric(metrics: list) -> HungarianIoUMetric | None:
@@ -86,12 +75,3 @@ def describe_clusters(runner: Runner) -> dict:
     meta = {} if runner.val_loop is None else runner.val_dataloader.dataset.metainfo
     names = name_clusters(cluster_to_class, meta.get('classes'), meta.get('palette'))
     return dict(classes=names.classes, palette=names.palette)
-
-
-def _rewrite(path: str, runner: Runner) -> None:
-    """Put the map and the names into a checkpoint file; it is replaced whole or not at all."""
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    key = 'decode_head.cluster_to_class'
-    checkpoint['state_dict'][key] = _head(runner).cluster_to_class.cpu()
-    checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
-    save_whole(checkpoint, path)
