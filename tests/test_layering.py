@@ -20,6 +20,7 @@ SHARED = {
     'threads',
     'toolbox',
     'version',
+    'whole_files',
 }
 #: From the lowest floor to the highest; a room sees the floors below its own.
 FLOORS = (

@@ -1,6 +1,7 @@
 """Write checkpoints again with what was found about them."""
 
 import math
+import os
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -53,9 +54,11 @@ def save_for_prediction(runner: Runner, source: str, path: str) -> None:
     Args:
         runner (Runner): whose model and validation data.
         source (str): checkpoint that the weights came from; a local file.
-        path (str): file to write; it is replaced whole or not at all. It holds no optimiser.
+        path (str): file to write; it is replaced whole or not at all. It holds no optimiser,
+            unless it is the source: a training can then still be resumed from it.
     """
     checkpoint = read_checkpoint(source)
     state = {key: value.cpu() for key, value in unwrap_model(runner).state_dict().items()}
     meta = checkpoint.get('meta', {}) | dict(dataset_meta=describe_clusters(runner))
-    save_whole(dict(meta=meta, state_dict=state), path)
+    kept = checkpoint if os.path.exists(path) and os.path.samefile(source, path) else {}
+    save_whole(kept | dict(meta=meta, state_dict=state), path)

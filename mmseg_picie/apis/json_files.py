@@ -5,19 +5,17 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ..whole_files import write_whole
+
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write a JSON file under a temporary name and move it into place.
+    """Write a JSON file, complete or not at all.
 
     Args:
         path (str or Path): file to write; its folder is made if missing.
         content (Any): dicts, lists, text and numbers; a score of nothing (NaN) becomes null.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_text(json.dumps(_without_nan(content), indent=2, allow_nan=False) + '\n')
-    temporary.replace(path)
+    write_whole(path, json.dumps(_without_nan(content), indent=2, allow_nan=False) + '\n')
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

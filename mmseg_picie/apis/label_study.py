@@ -3,7 +3,6 @@
 import copy
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from ..engine.progress import get_console
 from ..models import ViewHead
+from ..whole_files import open_whole, write_whole
 from .backbone_weights import set_weights
 from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
@@ -119,8 +119,7 @@ def execute(job: Job, folder: Path) -> dict:
                 '--out, or remove that folder.'
             )
         return _checked(result, result_file) | dict(num_images=job.num_images)
-    folder.mkdir(parents=True, exist_ok=True)
-    job.cfg.dump(folder / 'run.py')
+    write_whole(folder / 'run.py', job.cfg.pretty_text)
     start = time.time()
     output = folder / 'output.txt'
     output.unlink(missing_ok=True)
@@ -240,7 +239,6 @@ def draw_curves(rows: list[dict], title: str, path: Path) -> None:
     axes.set(xlabel='labelled images (%)', ylabel='mIoU (%), mean and std', title=title)
     axes.grid(alpha=0.3)
     axes.legend(title='start')
-    temporary = path.with_name(f'.{path.name}.partial-{os.getpid()}')
-    figure.savefig(temporary, format='png', dpi=150)
-    temporary.replace(path)
+    with open_whole(path) as file:
+        figure.savefig(file, format='png', dpi=150)
     pyplot.close(figure)

@@ -1,6 +1,5 @@
 """Segment image files: label maps, overlays and a legend."""
 
-import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
+from mmengine.structures import PixelData
 from mmseg.apis import inference_model, init_model
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from ..evaluation.label_files import no_class_id, to_label_ids, write_image
 from ..models import PiCIE
 from ..toolbox import without_notices
 from ..visualization.segment_visualizer import SegmentVisualizer
+from .json_files import write_json
 
 #: What ids a label map may hold.
 ID_KINDS = ('auto', 'class', 'cluster')
@@ -220,8 +221,13 @@ def _paint(
 ) -> NDArray[np.uint8]:
     """The overlay of an image, both BGR."""
     rgb = np.ascontiguousarray(image[..., ::-1])
+    if rgb.shape[:2] == (1, 1):  # mmseg's visualiser cannot draw on a single pixel
+        rgb = rgb.repeat(2, axis=0)
+        pixels = sample.pred_sem_seg.data.repeat(1, 2, 1)
+        sample = SegDataSample(pred_sem_seg=PixelData(data=pixels))
     painter.add_datasample('overlay', rgb, sample.cpu(), draw_gt=False)
-    return cv2.cvtColor(painter.get_image(), cv2.COLOR_RGB2BGR)
+    overlay = painter.get_image()[: image.shape[0]]
+    return cv2.cvtColor(np.ascontiguousarray(overlay), cv2.COLOR_RGB2BGR)
 
 
 def _write(out_dir: str, kind: str, name: str, image: NDArray[np.uint8]) -> None:
@@ -244,9 +250,7 @@ def _write_legend(path: Path, table: NDArray | None, meta: dict, counts: NDArray
         if ids[cluster] == no_class and table is not None:
             entry['name'] = 'no class'
         entry['share'] = round(entry['share'] + int(counts[cluster]) / total, 6)
-    temporary = path.with_suffix('.json.tmp')
-    temporary.write_text(json.dumps(legend, indent=2))
-    temporary.replace(path)
+    write_json(path, legend)
 
 
 def default_device() -> str:

@@ -18,6 +18,7 @@ from mmseg.registry import DATASETS, RUNNERS
 
 from ..engine import ConsoleHook
 from ..engine.facts import describe_scores, log_file
+from ..engine.folder_lock import lock_folder
 from ..engine.hooks import FittingWeightsHook
 from .near_names import registered_types, suggest
 from .quiet import quietly
@@ -67,7 +68,12 @@ def train(cfg: Config, verbose: bool = True) -> Done:
 
     Returns:
         Done: the last checkpoint and the scores of the last validation.
+
+    Raises:
+        OSError: If another process trains into the work folder, or it cannot be written.
     """
+    if cfg.get('launcher', 'none') == 'none':  # else the main process does, once it is known
+        lock_folder(cfg.work_dir)  # before anything is written there
     runner = build_runner(cfg, verbose)
     runner.train()
     hub, names = runner.message_hub, ('aAcc', 'mIoU')

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from prettytable import PrettyTable, TableStyle
 
+from ..whole_files import write_whole
 from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
 from .score_logs import RunError, only_scores, read_last_scores
@@ -220,9 +221,7 @@ def write_report(folder: Path, report: dict[str, Any]) -> str:
     """
     text = _make_table(report)
     write_json(folder / 'seeds.json', report)
-    temporary = folder / 'seeds.md.tmp'
-    temporary.write_text(text + '\n')
-    temporary.replace(folder / 'seeds.md')
+    write_whole(folder / 'seeds.md', text + '\n')
     return text
 
 

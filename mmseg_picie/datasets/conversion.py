@@ -1,8 +1,6 @@
 """What converters of data sets share: an output that is whole or not there, lists, counts."""
 
 import logging
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..whole_files import folder_aside
 from .text_files import read_lines
 
 _IMAGE_ENDINGS = ('.jpeg', '.jpg', '.png')
@@ -32,15 +31,10 @@ def new_folder(out: Path) -> Iterator[Path]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f'OUT must be new or an empty folder, got {out}; remove it first')
     missing = [folder for folder in out.parents if not folder.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f'.{out.name}.partial-{os.getpid()}')
     try:
-        yield partial
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
+        with folder_aside(out) as aside:
+            yield aside
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
         with suppress(OSError):  # something else was put there
             for folder in missing:
                 folder.rmdir()

@@ -8,6 +8,7 @@ from .hooks import (
     ConsoleHook,
     KMeansCentroidHook,
     MatchedVisualizationHook,
+    WholeCheckpointHook,
 )
 from .optimizers import CPUAmpOptimWrapper
 
@@ -17,6 +18,7 @@ __all__ = [
     'ConsoleHook',
     'KMeansCentroidHook',
     'MatchedVisualizationHook',
+    'WholeCheckpointHook',
 ]
 
 

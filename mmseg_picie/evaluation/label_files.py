@@ -1,13 +1,13 @@
 """Write predictions as label maps."""
 
 import os
-import tempfile
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..clustering import UNMATCHED
+from ..whole_files import write_whole
 
 
 def no_class_id(count: int) -> int:
@@ -15,9 +15,7 @@ def no_class_id(count: int) -> int:
     return 255 if count <= 255 else 65535
 
 
-def to_label_ids(
-    clusters: NDArray, cluster_to_class: NDArray | None, num_clusters: int
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def to_label_ids(clusters: NDArray, cluster_to_class: NDArray | None, num_clusters: int) -> NDArray:
     """Ids to write for a map of clusters.
 
     Args:
@@ -37,7 +35,7 @@ def to_label_ids(
 
 
 def write_image(path: str, image: NDArray[np.uint8]) -> None:
-    """Write an image under a temporary name and move it into place.
+    """Write an image, complete or not at all.
 
     Args:
         path (str): file to write; its suffix gives the format.
@@ -46,17 +44,8 @@ def write_image(path: str, image: NDArray[np.uint8]) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    folder, name = os.path.split(os.path.abspath(path))
-    suffix = os.path.splitext(name)[1]
-    if not cv2.haveImageWriter(name):
+    suffix = os.path.splitext(path)[1]
+    if not cv2.haveImageWriter(os.path.basename(path)):
         raise OSError(f'{path} cannot be written, as {suffix!r} is no suffix of an image format.')
     _, data = cv2.imencode(suffix, image)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix='.' + name)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data.tobytes())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_whole(path, data.tobytes())

@@ -72,7 +72,7 @@ def test_a_model_sees_multiples_and_predicts_at_the_size_of_the_image(
 
 @pytest.fixture(scope='module')
 def clusters_of() -> Callable[[np.ndarray], np.ndarray]:
-    """Clusters of an image by an EfficientNet with ImageNet weights and centroids of made-up scenes.
+    """Clusters of an image by an EfficientNet with ImageNet weights, fitted to made-up scenes.
 
     Its padding is that of TensorFlow, which depends on the side of the image.
     """

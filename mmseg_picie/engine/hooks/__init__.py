@@ -5,6 +5,7 @@ from .console_hook import ConsoleHook
 from .fitting_weights_hook import FittingWeightsHook
 from .kmeans_centroid_hook import KMeansCentroidHook
 from .matched_visualization_hook import MatchedVisualizationHook
+from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
     'ClusterToClassHook',
@@ -12,4 +13,5 @@ __all__ = [
     'FittingWeightsHook',
     'KMeansCentroidHook',
     'MatchedVisualizationHook',
+    'WholeCheckpointHook',
 ]

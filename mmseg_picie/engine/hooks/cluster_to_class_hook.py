@@ -1,18 +1,14 @@
 """Bring the match of clusters and classes into the model and its checkpoints."""
 
-import os
-
 import torch
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
-from ...checkpoint_loading import read_checkpoint
 from ...clustering import UNMATCHED
 from ...evaluation import HungarianIoUMetric
 from ...models import ViewHead
-from ..checkpoint_files import save_whole
 from ..distributed import unwrap_model
 
 
@@ -20,14 +16,11 @@ from ..distributed import unwrap_model
 class ClusterToClassHook(Hook):
     """Stores, after validation, which class each cluster was matched to.
 
-    The map goes into the head's buffer ``cluster_to_class`` and, as epoch checkpoints are written
-    before the validation, into the file of the checkpoint just written. Every checkpoint's
-    ``dataset_meta`` names and colours the clusters, so that ``MMSegInferencer`` and
-    ``inference_model`` do; without a map they are called 'cluster 0' to 'cluster K-1'.
+    The map goes into the head's buffer ``cluster_to_class``, and :class:`WholeCheckpointHook`
+    writes the checkpoint of the epoch again with it. Every checkpoint's ``dataset_meta`` names and
+    colours the clusters, so that ``MMSegInferencer`` and ``inference_model`` do; without a map they
+    are called 'cluster 0' to 'cluster K-1'.
     """
-
-    def __init__(self) -> None:
-        self._checkpoint_is_current = False
 
     def before_run(self, runner: Runner) -> None:
         """Refuse a metric that takes the numbers of clusters for those of classes.
@@ -48,18 +41,16 @@ class ClusterToClassHook(Hook):
                     )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """The clusters change: neither the old match nor older checkpoints fit them."""
-        self._checkpoint_is_current = False
+        """The clusters change, and the old match does not fit them."""
         _head(runner).cluster_to_class.fill_(UNMATCHED)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the clusters in the checkpoint."""
-        self._checkpoint_is_current = True
         checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Spare a resumed run mmengine's warning that the names are not the data set's."""
-        if runner._resume:
+        if runner._resume and 'meta' in checkpoint:
             dataset = runner.train_dataloader.dataset
             checkpoint['meta']['dataset_meta'] = dataset.metainfo
 
@@ -75,9 +66,6 @@ class ClusterToClassHook(Hook):
             found = torch.from_numpy(metric.cluster_to_class).to(found)
         broadcast(found)
         head.store_map(views, found, _meta_of(runner))
-        path = runner.message_hub.get_info('last_ckpt', '')
-        if is_main_process() and self._checkpoint_is_current and os.path.isfile(path):
-            _rewrite(path, runner)
 
 
 def find_hungarian_metric(metrics: list) -> HungarianIoUMetric | None:
@@ -112,12 +100,3 @@ def _meta_of(runner: Runner) -> dict:
     """What the map speaks of."""
     dataset = runner.val_dataloader.dataset
     return dict(dataset.metainfo, dataset=type(dataset).__name__)
-
-
-def _rewrite(path: str, runner: Runner) -> None:
-    """Put the map and the names into a checkpoint file; it is replaced whole or not at all."""
-    checkpoint = read_checkpoint(path)
-    for name in ('cluster_to_class', 'map_classes'):
-        checkpoint['state_dict'][f'decode_head.{name}'] = getattr(_head(runner), name).cpu()
-    checkpoint['meta']['dataset_meta'] = describe_clusters(runner)
-    save_whole(checkpoint, path)
