@@ -27,6 +27,7 @@ CASES = [
     (METRICS, dict(type='HungarianIoUMetric'), 'ignore_idx'),
     (METRICS, dict(type='ImageNetSSubmission', root='a', output_dir='b'), 'out_dir'),
     (HOOKS, dict(type='KMeansCentroidHook'), 'num_iter'),
+    (HOOKS, dict(type='CheckpointHook'), 'max_keep_ckpt'),
     (DATA_SAMPLERS, dict(type='EpochKeySampler', seed=0), 'shufle'),
     (DATASETS, FOLDER, 'img_sufix'),
 ]

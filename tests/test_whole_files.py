@@ -130,6 +130,7 @@ def test_permissions_of_a_file_stay_and_those_of_a_new_one_are_as_usual(write, t
 
 def test_a_link_stays_and_its_target_is_written(write, tmp_path):
     target, link = tmp_path / 'far' / 'target.png', tmp_path / 'link.png'
+    target.parent.mkdir()
     write(target, 1)
     before = target.read_bytes()
     link.symlink_to(target)

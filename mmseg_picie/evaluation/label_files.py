@@ -1,5 +1,6 @@
 """Write predictions as label maps."""
 
+import errno
 import os
 
 import cv2
@@ -38,7 +39,7 @@ def write_image(path: str, image: NDArray[np.uint8]) -> None:
     """Write an image, complete or not at all.
 
     Args:
-        path (str): file to write; its suffix gives the format.
+        path (str): file to write, in a folder that exists; its suffix gives the format.
         image (NDArray): (H, W) grey or (H, W, 3) BGR, uint8.
 
     Raises:
@@ -47,5 +48,8 @@ def write_image(path: str, image: NDArray[np.uint8]) -> None:
     suffix = os.path.splitext(path)[1]
     if not cv2.haveImageWriter(os.path.basename(path)):
         raise OSError(f'{path} cannot be written, as {suffix!r} is no suffix of an image format.')
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.exists(folder):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
     _, data = cv2.imencode(suffix, image)
     write_whole(path, data.tobytes())

@@ -1,5 +1,7 @@
 """mmengine's local backend for scores and pictures, which loses none without a word."""
 
+import os
+
 import numpy as np
 from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
@@ -41,7 +43,8 @@ class WholeVisBackend(LocalVisBackend):
             step (int): goes into the name of the file.
             kwargs: unused.
         """
-        path = f'{self._img_save_dir}/{name}_{step}.png'
+        os.makedirs(self._img_save_dir, exist_ok=True)
+        path = os.path.join(self._img_save_dir, f'{name}_{step}.png')
         write_image(path, image[..., ::-1])
 
     def _dump(self, value_dict: dict, file_path: str, file_format: str) -> None:

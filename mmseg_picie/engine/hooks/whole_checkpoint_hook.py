@@ -1,7 +1,8 @@
 """Checkpoints with which nothing is lost when a run is killed."""
 
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine.dist import barrier, is_main_process
@@ -45,6 +46,13 @@ class _RemovesLater:
         self.noted = []
 
 
+def _without_sink(function: Callable) -> inspect.Signature:
+    """The signature of a function, without the argument for whatever else is given."""
+    found = inspect.signature(function)
+    named = [one for one in found.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    return found.replace(parameters=named)
+
+
 @HOOKS.register_module(name='CheckpointHook')
 class WholeCheckpointHook(CheckpointHook):
     """mmengine's checkpoint hook, but a run that is killed at any moment loses nothing.
@@ -58,12 +66,24 @@ class WholeCheckpointHook(CheckpointHook):
       that is resumed in between.
     - If the checkpoint to resume from is damaged, the newest one that is whole is taken.
     - The work folder is locked against other trainings, and the disk must have room.
+
+    Raises:
+        TypeError: If an option is unknown.
     """
 
     _number: int | None = None  # epoch or iteration of the checkpoint that was written last
     _is_validated = False
     _is_current = False  # whether that checkpoint knows all that there is to know
     _resumed: dict | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.args:  # mmengine's fails at the end of the first epoch
+            raise TypeError(
+                f'CheckpointHook has no option {", ".join(self.args)}; correct the name.'
+            )
+
+    __init__.__signature__ = _without_sink(CheckpointHook.__init__)  # type: ignore[attr-defined]
 
     def before_run(self, runner: Runner) -> None:
         """Keep others out of the folder, clear up, and choose what to resume from."""
