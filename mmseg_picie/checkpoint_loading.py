@@ -221,14 +221,22 @@ def _is_broken(key: str, value: Any) -> bool:
 
 
 def _with_meta(checkpoint: Any) -> Any:
-    """A bare state dict as a checkpoint, as mmseg's `init_model` asks for its `meta`."""
-    if not isinstance(checkpoint, dict) or not checkpoint:
+    """Let weights alone be loaded by mmseg's `init_model`, which asks for their `meta`."""
+    if not isinstance(checkpoint, dict) or 'meta' in checkpoint:
         return checkpoint
-    if all(isinstance(value, Tensor) for value in checkpoint.values()):
-        return dict(state_dict=checkpoint, meta={})
     if 'state_dict' in checkpoint:
-        checkpoint.setdefault('meta', {})
-    return checkpoint
+        checkpoint['meta'] = {}
+        return checkpoint
+    return _BareWeights(checkpoint)
+
+
+class _BareWeights(dict):
+    """A state dict that has an empty `meta` for who asks, and no such entry for who looks."""
+
+    def __missing__(self, key: str) -> dict:
+        if key == 'meta':
+            return {}
+        raise KeyError(key)
 
 
 def _without_config_texts(checkpoint: Any) -> Any:

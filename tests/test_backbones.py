@@ -120,10 +120,10 @@ def test_backbone_fits_its_decoder_and_head(path):
     device = 'cpu' if config.model.backbone.type == 'SwinTransformer' else 'meta'
     with torch.device(device):
         model = MODELS.build(config.model).eval()
-        (maps,) = model.extract_feat(torch.empty(1, 3, 112, 224))
+        (maps,) = model.extract_feat(torch.empty(1, 3, 224, 448))
     assert maps.shape[1] == model.decode_head.in_channels
     stride = config.model.data_preprocessor.get('size_divisor') or 4
-    assert maps.shape[2:] == (112 // stride, 224 // stride)
+    assert maps.shape[2:] == (224 // stride, 448 // stride)
 
 
 @pytest.mark.parametrize('path', PATHS, ids=NAMES)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -226,8 +225,7 @@ def _paint(
         pixels = sample.pred_sem_seg.data.repeat(1, 2, 1)
         sample = SegDataSample(pred_sem_seg=PixelData(data=pixels))
     painter.add_datasample('overlay', rgb, sample.cpu(), draw_gt=False)
-    overlay = painter.get_image()[: image.shape[0]]
-    return cv2.cvtColor(np.ascontiguousarray(overlay), cv2.COLOR_RGB2BGR)
+    return np.ascontiguousarray(painter.get_image()[: image.shape[0], :, ::-1])
 
 
 def _write(out_dir: str, kind: str, name: str, image: NDArray[np.uint8]) -> None:

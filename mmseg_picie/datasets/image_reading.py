@@ -25,7 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Grey levels as integers or floating-point numbers of 16 or 32 bits.
 _WIDE_MODES = ('I', 'F')
-_FIX = 'repair it, or take it out of the data.'
+_FIX = 'repair it, or take it out of the data set.'
 _KINDS: dict[str, Callable[[int], bool]] = {
     'a folder': stat.S_ISDIR,
     'a named pipe': stat.S_ISFIFO,

@@ -46,7 +46,8 @@ def write_image(path: str, image: NDArray[np.uint8]) -> None:
         OSError: If it cannot be written.
     """
     suffix = os.path.splitext(path)[1]
-    if not cv2.haveImageWriter(os.path.basename(path)):
+    # OpenCV is given no name: it crashes at one that is no UTF-8.
+    if not suffix.isascii() or not cv2.haveImageWriter(f'image{suffix}'):
         raise OSError(f'{path} cannot be written, as {suffix!r} is no suffix of an image format.')
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.exists(folder):

@@ -6,6 +6,7 @@ computed further in.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ def measure_stride(network: nn.Module) -> int:
         for side in _TRIED_SIDES:
             image = torch.zeros(1, 3, side, side, device=weight.device, dtype=weight.dtype)
             try:
-                with torch.autocast(weight.device.type, enabled=False):
+                with _without_autocast(weight.device.type):
                     maps = network(image)
             except (AssertionError, RuntimeError, ValueError):  # a side that it does not take
                 if side == _TRIED_SIDES[-1]:
@@ -68,6 +69,12 @@ def measure_stride(network: nn.Module) -> int:
         for module, mode in modes:
             module.training = mode
     raise AssertionError  # not reached
+
+
+def _without_autocast(device: str) -> AbstractContextManager:
+    """Within, a pass is in full precision, on devices that know another."""
+    is_known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if is_known else nullcontext()
 
 
 class StrideFitting:

@@ -79,7 +79,7 @@ class ViewHead(BaseDecodeHead):
         self.predict_views = tuple(predict_views)
         self.out_channels = num_clusters * len(self.predict_views)
         self.register_buffer('cluster_to_class', torch.full((num_sets, num_clusters), UNMATCHED))
-        self.register_buffer('map_classes', torch.zeros(0, dtype=torch.uint8))
+        self.register_buffer('map_classes', _to_bytes({}))
 
     @property
     def is_fitted(self) -> bool:
@@ -106,16 +106,12 @@ class ViewHead(BaseDecodeHead):
         for key in ('palette', 'dataset'):
             if meta.get(key) is not None:
                 stored[key] = meta[key]
-        text = json.dumps(stored, default=lambda array: array.tolist())
-        self.map_classes = torch.tensor(
-            list(text.encode()), dtype=torch.uint8, device=self.map_classes.device
-        )
+        self.map_classes = _to_bytes(stored).to(self.map_classes.device)
 
     @property
     def map_meta(self) -> dict[str, Any]:
         """``classes``, and perhaps ``palette`` and ``dataset``, of the map; empty if unknown."""
-        text = bytes(self.map_classes.cpu().numpy())
-        return json.loads(text) if text else {}
+        return json.loads(bytes(self.map_classes.cpu().numpy()))
 
     def name_clusters(self, view: int) -> ClusterNames:
         """Names and colours of the clusters of one set, as far as they are known.
@@ -190,9 +186,9 @@ class ViewHead(BaseDecodeHead):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         key = prefix + 'map_classes'
-        stored = state_dict.setdefault(key, self.map_classes[:0])  # version 0.1 had none
+        stored = state_dict.setdefault(key, _to_bytes({}))  # version 0.1 had none
         try:
-            names = json.loads(bytes(stored.cpu().numpy()) or '{}').get('classes', [])
+            names = json.loads(bytes(stored.cpu().numpy())).get('classes', [])
             is_text = all(isinstance(name, str) for name in names)
         except (AttributeError, TypeError, ValueError):
             is_text = False
@@ -203,3 +199,9 @@ class ViewHead(BaseDecodeHead):
             )
         self.map_classes = torch.empty_like(stored, device=self.map_classes.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _to_bytes(content: Mapping[str, Any]) -> Tensor:
+    """JSON as the bytes of UTF-8: (n,) uint8."""
+    text = json.dumps(content, default=lambda array: array.tolist())
+    return torch.tensor(list(text.encode()), dtype=torch.uint8)

@@ -1,7 +1,6 @@
 """Test-time augmentation for models that predict with several views."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from mmengine.structures import PixelData
@@ -9,7 +8,7 @@ from mmseg.models import SegTTAModel
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from .picie import PiCIE
 
@@ -23,12 +22,14 @@ class ViewTTAModel(SegTTAModel):
     segmentor it is a ``SegTTAModel``.
 
     Args:
-        args: as of ``SegTTAModel``.
-        kwargs: likewise.
+        module (dict or nn.Module): the segmentor.
+        data_preprocessor (dict or nn.Module, optional): as of ``BaseTTAModel``.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, module: dict | nn.Module, data_preprocessor: dict | nn.Module | None = None
+    ) -> None:
+        super().__init__(module, data_preprocessor)
         if isinstance(self.module, PiCIE):
             self.module.keeps_view_logits = True
 

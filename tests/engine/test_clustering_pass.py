@@ -9,7 +9,7 @@ from mmseg_picie.clustering import streaming
 from mmseg_picie.engine import KMeansCentroidHook
 from mmseg_picie.engine.clustering_pass import build_clustering_loader, cluster_views
 
-PIXELS = 8 * 12  # of a feature map
+PIXELS = 8 * 16  # of a feature map; the network sees 32 x 64 pixels
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def compare(folder: Path, reference: Path) -> str:
         return 'leftovers'
     for name in names[0]:
         found, expected = (
-            torch.load(place / name, weights_only=True) for place in (folder, reference)
+            torch.load(place / name, weights_only=False) for place in (folder, reference)
         )
         for part in ('state_dict', 'optimizer'):
             if not is_equal(found.get(part), expected.get(part)):

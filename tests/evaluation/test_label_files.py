@@ -73,11 +73,6 @@ def test_an_unknown_suffix_is_refused_by_name(tmp_path, name):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_missing_folder_is_an_os_error(tmp_path):
-    with pytest.raises(OSError):
-        write_image(str(tmp_path / 'none' / 'labels.png'), np.zeros((2, 2), np.uint8))
-
-
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     path = tmp_path / 'labels.png'
     path.mkdir()  # a folder cannot be replaced by a file

@@ -51,8 +51,8 @@ def test_centroids_are_the_epochs_and_counts_are_all_pixels(tiny_config):
     runner.train()
     head = runner.model.decode_head
     assert head.centroids.abs().sum(2).min() > 0
-    # 20 images of 8 x 12 feature pixels; each is assigned once.
-    assert head.cluster_counts.sum(1).tolist() == [20 * 8 * 12] * 2
+    # 20 images of 8 x 16 feature pixels (the network sees 32 x 64); each is assigned once.
+    assert head.cluster_counts.sum(1).tolist() == [20 * 8 * 16] * 2
 
 
 def test_inertia_shares_and_losses_are_scalars(trained):
@@ -213,7 +213,7 @@ def test_an_auxiliary_head_has_clusters_of_its_own(tiny_config):
     config = tiny_config({'train_cfg.max_epochs': 1, 'model.auxiliary_head': auxiliary})
     runner = Runner.from_cfg(config)
     runner.train()
-    assert runner.model.auxiliary_head.cluster_counts.sum(1).tolist() == [20 * 8 * 12] * 2
+    assert runner.model.auxiliary_head.cluster_counts.sum(1).tolist() == [20 * 8 * 16] * 2
     assert runner.model.auxiliary_head.centroids.shape == (2, 15, 16)
     assert any('aux.loss_within' in record for record in scalars(config))
 
@@ -223,8 +223,8 @@ def test_an_auxiliary_head_has_clusters_of_its_own(tiny_config):
     [
         ({'randomness.seed': None}, r'randomness\.seed must be set.*None'),
         (
-            {'default_hooks.clustering.num_init_batches': 1, 'model.decode_head.num_clusters': 400},
-            r'num_clusters must not exceed .* 400 clusters for 384 pixels',
+            {'default_hooks.clustering.num_init_batches': 1, 'model.decode_head.num_clusters': 600},
+            r'num_clusters must not exceed .* 600 clusters for 512 pixels',
         ),
         (
             {'train_dataloader.sampler.type': 'DefaultSampler'},

@@ -52,7 +52,7 @@ def hook_of(runner: Runner) -> CheckpointHook:
 
 
 def read(runner: Runner, name: str) -> dict:
-    return torch.load(Path(runner.work_dir, name), weights_only=True)
+    return torch.load(Path(runner.work_dir, name), weights_only=False)
 
 
 def warnings_of(runner: Runner) -> str:
@@ -133,7 +133,7 @@ def test_only_a_validation_that_was_due_is_made_up_for(run, interval):
     options = {'train_cfg.val_interval': interval, 'train_cfg.max_epochs': 3}
     before = run(options)
     path = Path(before.work_dir, 'epoch_1.pth')
-    checkpoint = torch.load(path, weights_only=True)
+    checkpoint = torch.load(path, weights_only=False)
     assert checkpoint['meta']['validated'] is (interval == 1)
     checkpoint['meta'].pop('validated')  # as earlier versions wrote it
     torch.save(checkpoint, path)
@@ -212,7 +212,7 @@ def test_a_checkpoint_that_is_written_in_place_can_still_be_resumed(
 ):
     runner = run()
     checkpoint = Path(runner.work_dir, 'epoch_2.pth')
-    before = torch.load(checkpoint, weights_only=True)
+    before = torch.load(checkpoint, weights_only=False)
     out = checkpoint
     if is_link:
         out = tmp_path / 'link.pth'
@@ -222,7 +222,7 @@ def test_a_checkpoint_that_is_written_in_place_can_still_be_resumed(
     config.dump(tmp_path / 'other.py')
     words = [command, str(tmp_path / 'other.py'), str(checkpoint)]
     main([*words, *(['--out'] if command == 'fit-centroids' else []), str(out)])
-    after = torch.load(checkpoint, weights_only=True)
+    after = torch.load(checkpoint, weights_only=False)
     assert after.keys() == before.keys()
     assert after['optimizer']['state'].keys() == before['optimizer']['state'].keys() != set()
     assert run({'train_cfg.max_epochs': 3}, resume=True).epoch == 3
@@ -236,7 +236,7 @@ def test_weights_alone_cannot_be_resumed_from(run):
         (lambda c: {k: c[k] for k in ('meta', 'state_dict', 'message_hub')}, 'optimizer'),
         (lambda c: c | dict(meta={}), 'epoch and iter'),
     ):
-        checkpoint = torch.load(path, weights_only=True)
+        checkpoint = torch.load(path, weights_only=False)
         torch.save(content(checkpoint), path)
         with pytest.raises(ValueError, match=rf'holds no state of a training \({missing}\)'):
             run({'train_cfg.max_epochs': 3}, resume=True)
