@@ -36,6 +36,11 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 
     cfg = common.read_config(parser, args)
     logging.basicConfig(format='%(levelname)s: %(message)s')
-    for split in ('train', 'val'):
-        if cfg.get(f'{split}_dataloader'):
-            print(check_split(cfg, split, args.workers))
+    splits = [split for split in ('train', 'val') if cfg.get(f'{split}_dataloader')]
+    if not splits:
+        parser.error(
+            f'argument config: {args.config} has no train_dataloader and no val_dataloader, so '
+            'there are no data to check; give a config of a training'
+        )
+    for split in splits:
+        print(check_split(cfg, split, args.workers))

@@ -31,12 +31,12 @@ def refuse(config: Path, capsys, *words: str) -> None:
 
 
 def test_images_and_label_maps_are_counted_beside_the_published_numbers(config, capsys, caplog):
-    options = ['published_images.train=6', 'published_images.val=3475']
+    options = [f'published_images.Cityscapes27Dataset.{n}' for n in ('train=6', 'val=3475')]
     main(['check-data', str(config), '--cfg-options', *options])
     out = capsys.readouterr().out
     assert 'train: 6 images (published: 6)\n' in out
-    assert 'val: 6 images with label maps (published: 3,475)\n' in out
-    (warning,) = caplog.messages
+    assert 'val: 6 images with label maps (published: 3,475)\n  % of pixels: ' in out
+    warning = next(text for text in caplog.messages if 'published' in text)
     assert 'val data have 6 images, those published 3,475' in warning
 
 
@@ -81,3 +81,31 @@ def test_number_of_workers_must_be_positive(config, capsys):
     with pytest.raises(SystemExit):
         main(['check-data', str(config), '--workers', '0'])
     assert '--workers: must be positive, but got 0' in capsys.readouterr().err
+
+
+def test_shares_of_classes_are_counted(config, capsys, caplog):
+    """One label map is void everywhere, the others are sky on the left half and road below it."""
+    paths = sorted((config.parent / 'data/gtFine').rglob('*_labelIds.png'))
+    for index, path in enumerate(paths):
+        labels = np.full(np.array(Image.open(path)).shape, 3)  # no class
+        if index:
+            labels[:, : labels.shape[1] // 2] = 23
+        Image.fromarray(labels.astype(np.uint8)).save(path)
+    main(['check-data', str(config)])
+    out = capsys.readouterr().out
+    share = 50 * (len(paths) - 1) / len(paths)
+    assert f'sky {share:.1f}' in out and f'void {100 - share:.1f}' in out
+    assert any('1 val label maps have no class at all' in text for text in caplog.messages)
+    assert any('never occur in the val data: road, ' in text for text in caplog.messages)
+
+
+def test_labels_without_any_class_are_refused(config, capsys):
+    for path in (config.parent / 'data/gtFine').rglob('*_labelIds.png'):
+        Image.fromarray(np.full(np.array(Image.open(path)).shape, 3, np.uint8)).save(path)
+    refuse(config, capsys, 'no pixel of the val data has a class')
+
+
+def test_a_config_without_data_is_refused(tmp_path, capsys):
+    path = tmp_path / 'config.py'
+    path.write_text("default_scope = 'mmseg'\n")
+    refuse(path, capsys, 'has no train_dataloader and no val_dataloader')

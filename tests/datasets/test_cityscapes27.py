@@ -210,7 +210,11 @@ def test_published_counts_of_a_protocol_are_those_of_its_splits(name, images):
     config = Config.fromfile(REPOSITORY / f'configs/_base_/datasets/{name}.py')
     for split, expected in zip(('train', 'val'), images, strict=True):
         splits = config[f'{split}_dataloader'].dataset.splits
-        assert config.published_images[split] == expected == sum(SPLIT_SIZES[s] for s in splits)
+        assert (
+            config.published_images['Cityscapes27Dataset'][split]
+            == expected
+            == sum(SPLIT_SIZES[s] for s in splits)
+        )
     assert config.test_dataloader == config.val_dataloader
     train, val = (set(config[f'{s}_dataloader'].dataset.splits) for s in ('train', 'val'))
     assert not train & val

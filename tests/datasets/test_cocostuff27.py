@@ -247,7 +247,7 @@ def test_published_counts_are_the_lengths_of_the_lists():
     config = Config.fromfile(CONFIGS / 'cocostuff27.py')
     for split in ('train', 'val'):
         path = CLASSES_JSON.parent / 'cocostuff27_lists' / f'{split}2017.txt'
-        assert config.published_images[split] == len(path.read_text().split())
+        assert config.published_images['COCOStuff27Dataset'][split] == len(path.read_text().split())
 
 
 def test_full_set_reads_all_images_for_training_and_evaluation():

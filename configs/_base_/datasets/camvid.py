@@ -1,7 +1,7 @@
 """CamVid, 11 classes, at 160 x 160 (docs/datasets.md says how to get it)."""
 
 data_root = 'data/camvid'
-published_images = dict(train=367, val=101)
+published_images = dict(CamVidDataset=dict(train=367, val=101))
 
 train_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),

@@ -6,7 +6,7 @@ data/cityscapes/gtFine/{train,val}/CITY/*_gtFine_labelIds.png.
 """
 
 data_root = 'data/cityscapes'
-published_images = dict(train=21523, val=3475)
+published_images = dict(Cityscapes27Dataset=dict(train=21523, val=3475))
 
 train_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),

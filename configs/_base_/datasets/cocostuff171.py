@@ -5,7 +5,7 @@ data/cocostuff/{train2017,val2017}/*.jpg, data/cocostuff/stuffthingmaps/{train20
 """
 
 data_root = 'data/cocostuff'
-published_images = dict(train=118287, val=5000)
+published_images = dict(COCOStuff171Dataset=dict(train=118287, val=5000))
 
 train_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),

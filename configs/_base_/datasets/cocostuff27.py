@@ -5,7 +5,7 @@ data/cocostuff/lists/{train2017,val2017}.txt (set ann_file='' to use all images)
 """
 
 data_root = 'data/cocostuff'
-published_images = dict(train=49629, val=2175)
+published_images = dict(COCOStuff27Dataset=dict(train=49629, val=2175))
 
 train_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),

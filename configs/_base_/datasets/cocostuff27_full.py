@@ -2,7 +2,7 @@
 
 _base_ = './cocostuff27.py'
 
-published_images = dict(train=118287, val=5000)
+published_images = dict(COCOStuff27Dataset=dict(train=118287, val=5000))
 train_dataloader = dict(dataset=dict(ann_file=''))
 val_dataloader = dict(dataset=dict(ann_file=''))
 test_dataloader = val_dataloader

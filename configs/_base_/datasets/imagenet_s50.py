@@ -5,7 +5,7 @@ the image and backbones start from weights that were trained at that size.
 """
 
 data_root = 'data/ImageNetS50'
-published_images = dict(train=64431, val=752)
+published_images = dict(ImageNetS50Dataset=dict(train=64431, val=752))
 
 train_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),

@@ -4,7 +4,7 @@ The tiles have 200 pixels; they are enlarged to the sizes of the released recipe
 """
 
 data_root = 'data/potsdam3'
-published_images = dict(train=4545, val=855)
+published_images = dict(Potsdam3Dataset=dict(train=4545, val=855))
 
 train_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
