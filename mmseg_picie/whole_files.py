@@ -101,7 +101,8 @@ def folder_aside(out: Path) -> Iterator[Path]:
         handle, aside = _make_folder_aside(str(out))
         try:
             yield Path(aside, out.name)
-            os.sync()
+            if hasattr(os, 'sync'):  # not on Windows
+                os.sync()
             if out.exists():
                 out.rmdir()
             os.rename(os.path.join(aside, out.name), out)
@@ -134,8 +135,8 @@ def naming(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = os.path.basename(os.fsdecode(error.filename or ''))
-        if error.errno is None or (name and not _PARTIAL.fullmatch(name)):
+        parts = Path(os.fsdecode(error.filename or '')).parts
+        if error.errno is None or (parts and not any(map(_PARTIAL.fullmatch, parts))):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -236,10 +236,11 @@ def test_a_folder_is_there_when_all_of_it_is(tmp_path):
     assert os.listdir(tmp_path) == ['data']
 
 
-def test_a_full_disk_leaves_no_folder_and_is_told_with_its_name(tmp_path):
+@pytest.mark.parametrize('is_named', [False, True])
+def test_a_full_disk_leaves_no_folder_and_is_told_with_its_name(tmp_path, is_named):
     out = tmp_path / 'new' / 'data'
     with pytest.raises(OSError, match='No space left') as caught, new_folder(out) as folder:
         folder.mkdir()
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *([folder / 'a.png'] * is_named))
     assert caught.value.filename == str(out)
     assert os.listdir(tmp_path) == []

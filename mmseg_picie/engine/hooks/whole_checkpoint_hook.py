@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from mmengine.dist import barrier, is_main_process
@@ -92,7 +93,9 @@ class WholeCheckpointHook(CheckpointHook):
         if is_main_process():
             lock_folder(runner.work_dir)
             folder = self._folder(runner)
-            for place in {runner.work_dir, folder}:
+            starts = Path(runner.work_dir).glob('*/vis_data')  # of earlier starts, too
+            written = [place for start in starts for place in (start, start / 'vis_image')]
+            for place in (runner.work_dir, folder, *written):
                 remove_leftovers(place)
             if runner._resume and runner._load_from is None and '://' not in folder:
                 wrong = point_to_whole(runner.work_dir, folder, self.filename_tmpl)
@@ -131,12 +134,12 @@ class WholeCheckpointHook(CheckpointHook):
         names = self._resumed.get('superseded') or ()
         self.file_backend.noted = [os.path.join(self.out_dir, str(name)) for name in names]
         self._number = self._count(runner)
-        self.last_ckpt = os.path.join(self.out_dir, self.filename_tmpl.format(self._number))
         self._remove_superseded()
         is_done, self._resumed = self._resumed.get('validated'), None
         if not is_done and self._is_due(runner):
+            name = self.filename_tmpl.format(self._number)
             runner.logger.warning(
-                f'The run ended before the validation of {self.last_ckpt} did, so it is done now.'
+                f'The run ended before the validation of {name} did, so it is done now.'
             )
             runner.val_loop.run()
 

@@ -158,10 +158,11 @@ def test_a_damaged_checkpoint_is_told_of_and_the_one_before_is_taken(run):
 
 
 def test_leftovers_of_a_killed_run_are_gone(run, tmp_path):
-    (tmp_path / 'tiny').mkdir()
-    (tmp_path / 'tiny' / '.epoch_1.pth.partial-1-01234567').write_text('half')
+    for place in ('.', '20260101_120000/vis_data', '20260101_120000/vis_data/vis_image'):
+        (tmp_path / 'tiny' / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / 'tiny' / place / '.epoch_1.pth.partial-1-01234567').write_text('half')
     run()
-    assert not list((tmp_path / 'tiny').glob('.*partial*'))
+    assert not list((tmp_path / 'tiny').rglob('.*partial*'))
 
 
 def test_a_folder_in_use_is_refused_before_anything_is_written(tiny_config, tmp_path, monkeypatch):
