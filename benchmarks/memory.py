@@ -56,7 +56,10 @@ def grow(config: Config, times: int, folder: Path) -> Config:
         root = built.data_prefix['img_path']
         paths = [built.get_data_info(index)['img_path'] for index in range(len(built))]
         listed = folder / f'{times}x.txt'
-        listed.write_text('\n'.join([os.path.relpath(path, root) for path in paths] * times) + '\n')
+        # A list may name an image once, so each repetition calls it by another path.
+        names = [os.path.relpath(path, root) for path in paths]
+        repeated = ['./' * number + name for number in range(times) for name in names]
+        listed.write_text('\n'.join(repeated) + '\n')
         dataset.ann_file = str(listed.resolve())
     return config
 

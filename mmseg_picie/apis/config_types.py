@@ -33,7 +33,7 @@ _PLAINLY_BUILT = (
 _TAKEN = {'type', '_scope_', '_delete_', 'priority'}
 _TAKEN_OF_LOADERS = {'num_batch_per_epoch', 'disable_subprocess_warning'}
 #: How the names of settings end that are dicts.
-_DICTS = ('_cfg', '_dataloader', '_hooks', '_model', 'log_processor', 'randomness')
+_DICTS = ('_cfg', '_dataloader', 'default_hooks', '_model', 'log_processor', 'randomness')
 #: Settings of loaders and of the training's loop -> the least integer that makes sense.
 _LEAST = {'batch_size': 1, 'num_workers': 0, 'max_epochs': 1, 'max_iters': 1, 'val_interval': 1}
 

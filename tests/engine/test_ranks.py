@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -151,7 +150,7 @@ def test_two_ranks_find_the_centroids_and_scores_of_one_process(
         one['decode_head.centroids'], two['decode_head.centroids'], atol=1e-4, rtol=0
     )
     assert torch.equal(one['decode_head.cluster_counts'], two['decode_head.cluster_counts'])
-    assert two['decode_head.cluster_counts'].sum(1).tolist() == [19 * 8 * 12] * 2
+    assert two['decode_head.cluster_counts'].sum(1).tolist() == [19 * 8 * 16] * 2
     # Seven images over two ranks: each is counted once, so match and scores are the same.
     assert torch.equal(one['decode_head.cluster_to_class'], two['decode_head.cluster_to_class'])
     one, two = (scores_of(tmp_path / name) for name in ('one', 'two'))
@@ -205,12 +204,11 @@ def test_a_killed_rank_ends_the_job_with_a_message(run_ranks, tmp_path, rank, ca
 
 @pytest.mark.slow
 def test_an_initial_fit_that_fails_ends_every_rank_with_the_same_sentence(run_ranks):
-    options = ('default_hooks.clustering.num_init_batches=1', 'model.decode_head.num_clusters=400')
+    options = ('default_hooks.clustering.num_init_batches=1', 'model.decode_head.num_clusters=600')
     result = run_ranks(*options)
     assert result.returncode != 0
-    sentence = 'num_clusters must not exceed the number of gathered pixels, but got 400 clusters'
-    assert re.search(f'^(.rank0.: )?ValueError: {sentence}', result.stderr, re.M), result.stderr
-    assert f'clustering failed on rank 0: ValueError: {sentence}' in result.stderr
+    sentence = 'num_clusters must not exceed the number of gathered pixels, but got 600 clusters'
+    assert f'picie train: error: {sentence}' in result.stderr
 
 
 @pytest.mark.slow
@@ -221,6 +219,5 @@ def test_a_feature_that_one_rank_finds_not_finite_ends_every_rank(run_ranks, tmp
     assert time.time() - float((tmp_path / 'two' / 'fault').read_text()) < 60
     assert result.returncode != 0
     finder = 0 if call == 2 else 1
-    sentence = f'^(.rank{finder}.: )?ValueError: features must be finite'
-    assert re.search(sentence, result.stderr, re.M), result.stderr
-    assert f'clustering failed on rank {finder}: ValueError: features must be' in result.stderr
+    told = '' if finder == 0 else f'clustering failed on rank {finder}: ValueError: '
+    assert f'picie train: error: {told}features must be finite' in result.stderr
