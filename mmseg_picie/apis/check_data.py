@@ -69,6 +69,12 @@ def read_all(dataset: KeyedSegDataset, split: str, workers: int) -> str:
     """
     classes, void = dataset.metainfo.get('classes') or (), dataset.ignore_index
 
+    if not classes:
+        raise ValueError(
+            f'the {split} data have label maps but no classes; set metainfo=dict(classes=...) of '
+            'the data set.'
+        )
+
     def read(index: int) -> NDArray[np.int64]:
         sample = dataset[index]['data_samples']  # forgotten, as all would not fit into memory
         return np.bincount(sample.gt_sem_seg.data.numpy().ravel(), minlength=256)
@@ -78,6 +84,14 @@ def read_all(dataset: KeyedSegDataset, split: str, workers: int) -> str:
         results = pool.map(read, range(len(dataset)))
         for index, counts in enumerate(track(results, f'Reading {split}', len(dataset))):
             total += counts
+            ids = [int(i) for i in np.flatnonzero(counts) if i != void and i >= len(classes)]
+            if ids:
+                raise ValueError(
+                    f'label map {dataset.get_data_info(index)["seg_map_path"]} holds the value '
+                    f'{ids[0]}, but there are {len(classes)} classes, from 0 to '
+                    f'{len(classes) - 1}; convert the label maps, or add RemapLabels to the '
+                    'pipeline.'
+                )
             if counts[void] == counts.sum():
                 blank.append(dataset.get_data_info(index)['seg_map_path'])
     if len(blank) == len(dataset):

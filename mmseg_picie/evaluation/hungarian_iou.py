@@ -131,6 +131,11 @@ class HungarianIoUMetric(BaseMetric):
             data_samples (Sequence[dict]): predictions with ``pred_sem_seg``, ``seg_logits`` (for
                 the number of clusters) and ``gt_sem_seg``; perhaps ``pred_view_sem_seg``.
         """
+        if not self.dataset_meta.get('classes'):
+            raise ValueError(
+                'HungarianIoUMetric needs the names of the classes; set metainfo=dict(classes=...) '
+                'of the data set.'
+            )
         num_classes = len(self.dataset_meta['classes'])
         for sample in data_samples:
             clusters = _predictions(sample)
