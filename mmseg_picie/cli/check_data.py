@@ -1,17 +1,21 @@
 """Check the data that a config reads.
 
-Looks at every file of the training and validation data, counts the images against those published
-(`published_images` of the config), and reads every label map as the evaluation does. Whatever would
-stop a run is reported at once, by the name of the file.
+Reads every file of the training, validation and test data as a run does. Reports the number of
+images beside the published one (`published_images` of the config), their sizes, duplicates, the
+share of each class, and all files that cannot be used, by name. Ends with exit code 2 if a run
+would fail.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
 import os
+import sys
 
 from . import common
+
+# So many sentences of a kind are printed for each split.
+SENTENCES = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--workers', type=int, default=os.cpu_count() or 1, help='threads (default: all cores)'
+    )
+    parser.add_argument(
+        '--fast', action='store_true', help='look at 200 images of each split instead of all'
     )
     common.add_cfg_options(parser)
 
@@ -32,15 +39,37 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Check."""
-    from ..apis.check_data import check_split
+    from ..apis.check_data import check_split, compare_splits
 
     cfg = common.read_config(parser, args)
-    logging.basicConfig(format='%(levelname)s: %(message)s')
-    splits = [split for split in ('train', 'val') if cfg.get(f'{split}_dataloader')]
+    loaders = {split: cfg.get(f'{split}_dataloader') for split in ('train', 'val', 'test')}
+    if loaders['test'] and loaders['val'] and loaders['test'].dataset == loaders['val'].dataset:
+        loaders['test'] = None  # the same data again
+    splits = [split for split, loader in loaders.items() if loader]
     if not splits:
         parser.error(
-            f'argument config: {args.config} has no train_dataloader and no val_dataloader, so '
-            'there are no data to check; give a config of a training'
+            f'argument config: {args.config} has no train_dataloader, val_dataloader or '
+            'test_dataloader, so there are no data to check; give a config of a training'
         )
+    reports = {}
     for split in splits:
-        print(check_split(cfg, split, args.workers))
+        reports[split] = report = check_split(cfg, split, args.workers, args.fast)
+        print(f'{split}: ' + '\n  '.join(report.facts), flush=True)
+        for text in shorten(report.warnings):
+            print(f'WARNING: {text}', file=sys.stderr)
+    for line in compare_splits(reports):
+        print(line)
+    problems = [text for report in reports.values() for text in report.problems]
+    if len(problems) > 1:
+        for text in shorten(problems):
+            print(f'PROBLEM: {text}')
+        sys.stdout.flush()
+    if problems:
+        more = f' There are {len(problems) - 1:,} more.' if len(problems) > 1 else ''
+        raise ValueError(problems[0] + more)
+
+
+def shorten(texts: list[str]) -> list[str]:
+    """The first of them, and a word about the others."""
+    more = len(texts) - SENTENCES
+    return texts[:SENTENCES] + ([f'and {more:,} more of this kind.'] if more > 0 else [])

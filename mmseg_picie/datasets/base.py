@@ -1,11 +1,17 @@
 """What the data sets of this package share: keyed randomness, checked files, checked labels."""
 
+import logging
 import os.path as osp
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine.dist import all_gather_object
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from mmseg.registry import DATASETS
@@ -13,9 +19,9 @@ from numpy.typing import NDArray
 
 from .image_files import (
     IMAGE_SUFFIXES,
-    check_images,
-    check_label_maps,
+    check_sample,
     decode_image,
+    find_faults,
     find_images,
 )
 from .sampler import SampleKey
@@ -32,6 +38,12 @@ from .transforms import (
 #: Marks, in a label look-up table, a value that a label map must not hold.
 INVALID_LABEL = -1
 
+#: What a data set may do about images that cannot be used.
+ON_BAD_IMAGE = ('refuse', 'skip')
+# So many of them are named.
+_NAMED = 5
+_checks = ContextVar('checks', default=True)
+
 
 # Transforms that remember nothing and draw, if at all, from the generator of the item.
 _INDEPENDENT = frozenset(
@@ -47,6 +59,16 @@ _INDEPENDENT = frozenset(
         ResizeCenterCrop,
     ]
 )
+
+
+@contextmanager
+def unchecked_files() -> Iterator[None]:
+    """Within, data sets are constructed without a look at their files, whatever they say."""
+    token = _checks.set(False)
+    try:
+        yield
+    finally:
+        _checks.reset(token)
 
 
 @DATASETS.register_module()
@@ -78,11 +100,15 @@ class KeyedSegDataset(BaseSegDataset):
         serialize_data (bool): as in ``BaseDataset``.
         lazy_init (bool): as in ``BaseDataset``.
         check_files (bool): whether to look at every file on construction.
+        on_bad_image (str): what to do about an image that is missing or cannot be read, or whose
+            label map is or cannot: ``refuse`` it, or ``skip`` it with a warning. What one rank
+            cannot read is left out on all.
 
     Raises:
         FileNotFoundError: If a folder, list, image or label map is missing.
-        ValueError: If an image or label map cannot be read (the message names it), the list is
-            empty, or ``data_prefix`` is misspelt or names no folder.
+        ValueError: If an image or label map cannot be read (the message names it) or all are to be
+            left out, the list is empty, ``data_prefix`` is misspelt or names no folder, or
+            ``on_bad_image`` is another word, or ``skip`` without ``check_files``.
     """
 
     #: Says that items may be asked for by :class:`SampleKey`.
@@ -109,14 +135,25 @@ class KeyedSegDataset(BaseSegDataset):
         serialize_data: bool = True,
         lazy_init: bool = False,
         check_files: bool = True,
+        on_bad_image: str = 'refuse',
     ) -> None:
+        if on_bad_image not in ON_BAD_IMAGE:
+            raise ValueError(
+                f'on_bad_image of the dataset must be one of {", ".join(ON_BAD_IMAGE)}, but got '
+                f'{on_bad_image!r}.'
+            )
+        if on_bad_image == 'skip' and not check_files:
+            raise ValueError(
+                "on_bad_image='skip' of the dataset needs check_files=True, as files that nothing "
+                'looks at cannot be left out; remove check_files=False.'
+            )
         unknown = set(data_prefix or ()) - {'img_path', 'seg_map_path'}
         if unknown:
             raise ValueError(
                 f'data_prefix takes img_path and seg_map_path, but got {", ".join(sorted(unknown))}'
                 '; correct the name.'
             )
-        self.check_files = check_files
+        self.check_files, self.on_bad_image = check_files, on_bad_image
         super().__init__(
             ann_file=ann_file,
             img_suffix=img_suffix,
@@ -155,8 +192,8 @@ class KeyedSegDataset(BaseSegDataset):
             if seg_dir is not None:
                 info['seg_map_path'] = osp.join(seg_dir, self._stem(name) + self.seg_map_suffix)
             data_list.append(info)
-        if self.check_files:
-            self._check_files(data_list)
+        if self.check_files and _checks.get():
+            return self._check_files(data_list)
         return data_list
 
     def _image_names(self, img_dir: str) -> list[str]:
@@ -181,17 +218,40 @@ class KeyedSegDataset(BaseSegDataset):
         """What an image and its label map have in common in their names."""
         return name[: -len(self.img_suffix)] if self.img_suffix else osp.splitext(name)[0]
 
-    def _check_files(self, data_list: list[dict]) -> None:
-        """Refuse missing and unreadable images and label maps, naming the first."""
-        check_images(info['img_path'] for info in data_list)
-        labelled = [info for info in data_list if 'seg_map_path' in info]
-        for info in labelled:
-            if not osp.isfile(info['seg_map_path']):
-                raise FileNotFoundError(
-                    f'label map {info["seg_map_path"]} of image {info["img_path"]} does not exist; '
-                    'check data_prefix.seg_map_path and seg_map_suffix of the dataset.'
-                )
-        check_label_maps((info['seg_map_path'] for info in labelled), self.LABEL_CHANNELS)
+    def find_bad_samples(self, data_list: Sequence[dict]) -> Iterable[Exception | None]:
+        """Look at the files of entries, by the rule of :mod:`.image_reading`.
+
+        Args:
+            data_list (Sequence[dict]): of :meth:`load_data_list`.
+
+        Yields:
+            Exception or None: what each is refused for, in their order.
+        """
+        return find_faults(partial(check_sample, channels=self.LABEL_CHANNELS), data_list)
+
+    def _check_files(self, data_list: list[dict]) -> list[dict]:
+        """Refuse missing and unreadable images and label maps, naming the first, or leave out."""
+        bad: dict[int, str] = {}
+        for index, error in enumerate(self.find_bad_samples(data_list)):
+            if error is not None:
+                if self.on_bad_image == 'refuse':
+                    raise error
+                bad[index] = str(error)
+        if self.on_bad_image == 'skip':
+            # A disk may fail on one machine alone, and ranks must agree on what an index means.
+            for others in all_gather_object(bad):
+                bad = others | bad
+        if not bad:
+            return data_list
+        named = ' '.join(bad[index] for index in sorted(bad)[:_NAMED])
+        number = f'{len(bad):,} of {len(data_list):,} images'
+        if len(bad) == len(data_list):
+            raise ValueError(f'on_bad_image of the dataset would leave out all {number}: {named}')
+        text = f'left out {number} that cannot be used: {named}'
+        if len(bad) > _NAMED:
+            text += ' Further ones are named by picie check-data.'
+        print_log(text, logger='current', level=logging.WARNING)
+        return [info for index, info in enumerate(data_list) if index not in bad]
 
     def _make_label_lut(self) -> NDArray[np.int16]:
         """Class of each label value: (256,), :data:`INVALID_LABEL` where there is none."""

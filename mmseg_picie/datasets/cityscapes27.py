@@ -40,6 +40,7 @@ class Cityscapes27Dataset(KeyedSegDataset):
         serialize_data (bool): as in ``BaseDataset``.
         lazy_init (bool): as in ``BaseDataset``.
         check_files (bool): whether to look at every file on construction.
+        on_bad_image (str): ``refuse`` or ``skip``.
 
     Raises:
         FileNotFoundError: If the folder of a split is missing or holds no image, or a label map
@@ -126,6 +127,7 @@ class Cityscapes27Dataset(KeyedSegDataset):
         serialize_data: bool = True,
         lazy_init: bool = False,
         check_files: bool = True,
+        on_bad_image: str = 'refuse',
     ) -> None:
         if isinstance(splits, str) or not splits or len(set(splits)) != len(splits):
             raise ValueError(
@@ -145,6 +147,7 @@ class Cityscapes27Dataset(KeyedSegDataset):
             serialize_data=serialize_data,
             lazy_init=lazy_init,
             check_files=check_files,
+            on_bad_image=on_bad_image,
         )
 
     def _image_names(self, img_dir: str) -> list[str]:

@@ -1,14 +1,16 @@
 """Find image files, and find out before any long work which of them cannot be read."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from ..threads import get_threads
 from .image_reading import open_image, refuse_wide, show_name
+
+Item = TypeVar('Item')
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
@@ -72,67 +74,55 @@ def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) ->
     return sorted(names)
 
 
-def check_images(paths: Iterable[str | Path]) -> None:
-    """Refuse files that are missing, not regular, damaged, no images, or refused by the rule.
-
-    The rule is that of :mod:`.image_reading`.
-
-    Args:
-        paths (Iterable[str or Path]): files to check.
-
-    Raises:
-        FileNotFoundError: If one does not exist; the message names it.
-        ValueError: If one cannot be read; the message names it.
-    """
-    for error in find_faults(check_image, list(paths)):
-        if error is not None:
-            raise error
-
-
-def check_label_maps(paths: Iterable[str | Path], channels: int = 1) -> None:
-    """Refuse what :func:`check_images` refuses, and images of other channels than stated.
-
-    mmseg keeps the lowest 8 bits of a label, so wider ones would turn into other classes.
-
-    Args:
-        paths (Iterable[str or Path]): files to check.
-        channels (int): 1, or 3 for ids as red + 256 green; each of 8 bits.
-
-    Raises:
-        FileNotFoundError: If one does not exist; the message names it.
-        ValueError: If one cannot be read or has another kind of pixels; the message names it.
-    """
-    for error in find_faults(partial(check_label_map, channels=channels), list(paths)):
-        if error is not None:
-            raise error
-
-
-def find_faults(
-    check: Callable[[str | Path], None], paths: Sequence[str | Path]
-) -> Iterable[Exception | None]:
+def find_faults(check: Callable[[Item], None], items: Sequence[Item]) -> Iterator[Exception | None]:
     """Check files on several threads.
 
     Args:
-        check (Callable): :func:`check_image` or :func:`check_label_map`.
-        paths (Sequence[str or Path]): files.
+        check (Callable): :func:`check_image`, :func:`check_label_map` or :func:`check_sample`.
+        items (Sequence): its arguments.
 
     Yields:
         Exception or None: what each is refused for, in their order.
     """
 
-    def find_fault(path: str | Path) -> Exception | None:
+    def find_fault(item: Item) -> Exception | None:
         try:
-            check(path)
+            check(item)
         except (OSError, ValueError) as error:
             return error
         return None
 
-    for start in range(0, len(paths), _CHECKED_AT_ONCE):
-        yield from get_threads().map(find_fault, paths[start : start + _CHECKED_AT_ONCE])
+    for start in range(0, len(items), _CHECKED_AT_ONCE):
+        yield from get_threads().map(find_fault, items[start : start + _CHECKED_AT_ONCE])
+
+
+def check_sample(info: Mapping[str, Any], channels: int = 1) -> None:
+    """Refuse an image as :func:`check_image` does, or its label map as :func:`check_label_map`.
+
+    Args:
+        info (Mapping): ``img_path`` and perhaps ``seg_map_path``, as in a data set's list.
+        channels (int): of label maps.
+
+    Raises:
+        FileNotFoundError: If one does not exist; the message names it.
+        ValueError: If one cannot be read, or is of another kind; likewise.
+    """
+    check_image(info['img_path'])
+    label = info.get('seg_map_path')
+    if label is None:
+        return
+    if '://' not in label and not os.path.exists(label):
+        raise FileNotFoundError(
+            f'label map {show_name(label)} of image {show_name(info["img_path"])} does not exist; '
+            'check data_prefix.seg_map_path and seg_map_suffix of the dataset.'
+        )
+    check_label_map(label, channels)
 
 
 def check_image(path: str | Path) -> None:
-    """Refuse one file as :func:`check_images` does.
+    """Refuse a file that is missing, not regular, damaged, no image, or refused by the rule.
+
+    The rule is that of :mod:`.image_reading`.
 
     Every byte is read. A PNG whose checksums are right is not decoded, and a JPEG at an eighth of
     its sides.
@@ -148,11 +138,13 @@ def check_image(path: str | Path) -> None:
 
 
 def check_label_map(path: str | Path, channels: int = 1) -> None:
-    """Refuse one file as :func:`check_label_maps` does.
+    """Refuse what :func:`check_image` refuses, and images of other channels than stated.
+
+    mmseg keeps the lowest 8 bits of a label, so wider ones would turn into other classes.
 
     Args:
         path (str or Path): as of :func:`check_image`.
-        channels (int): as of :func:`check_label_maps`.
+        channels (int): 1, or 3 for ids as red + 256 green; each of 8 bits.
 
     Raises:
         FileNotFoundError: As of :func:`check_image`.
@@ -173,7 +165,7 @@ def _check_whole(path: str | Path) -> str:
         if image.format == 'PNG' and _has_right_checksums(image):
             return mode
         if image.format == 'JPEG':
-            image.draft(None, (image.width // 8, image.height // 8))
+            image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()
             return mode
     decode_image(path)
@@ -201,3 +193,21 @@ def decode_image(path: str | Path) -> None:
     """
     with open_image(path) as image:
         image.load()
+
+
+def read_size(path: str | Path) -> tuple[int, int] | None:
+    """The size of an image, turned as its EXIF data say, without decoding it.
+
+    Args:
+        path (str or Path): as of :func:`check_image`.
+
+    Returns:
+        tuple[int, int] or None: width and height in pixels; None if it is no image that Pillow
+            knows.
+    """
+    try:
+        with open_image(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
+            return image.size[::-1] if turned else image.size
+    except (OSError, ValueError):
+        return None

@@ -16,6 +16,7 @@ from mmseg_picie.datasets import (
     ImageFolderDataset,
     KeyedSegDataset,
     SampleKey,
+    base,
 )
 
 LOAD = dict(type='LoadImageFromFile', imdecode_backend='pillow')
@@ -161,6 +162,49 @@ def test_truncated_file_is_refused_by_name_on_construction(root, name):
 def test_checks_are_left_out_on_demand(root):
     os.truncate(root / 'images/b.jpg', 60)
     assert len(ImageFolderDataset(data_root=str(root / 'images'), check_files=False)) == 4
+
+
+@pytest.mark.parametrize('bad', ['images/b.jpg', 'labels/b.png'])
+@pytest.mark.parametrize('how', ['cut', 'gone'])
+def test_bad_images_are_left_out_on_demand_with_a_warning(root, bad, how, monkeypatch):
+    said = []
+    monkeypatch.setattr(base, 'print_log', lambda text, **options: said.append(text))
+    (root / 'list.txt').write_text('c/d.jpg\nb.jpg\na.jpg\nc/e.jpg\n')
+    if how == 'cut':
+        os.truncate(root / bad, 60)
+    else:
+        (root / bad).unlink()
+    options = dict(data_root=str(root), data_prefix=BOTH, ann_file='list.txt')
+    dataset = KeyedSegDataset(on_bad_image='skip', **options)
+    assert names(dataset) == ['images/c/d.jpg', 'images/a.jpg', 'images/c/e.jpg']
+    assert len(said) == 1 and 'left out 1 of 4 images' in said[0] and bad in said[0]
+
+
+def test_what_one_rank_cannot_read_is_left_out_on_all(root, monkeypatch):
+    """The other rank's disk fails at the last image, this one's at the second."""
+    os.truncate(root / 'images/b.jpg', 60)
+    monkeypatch.setattr(base, 'all_gather_object', lambda bad: [{3: 'd cannot be read.'}, bad])
+    dataset = ImageFolderDataset(data_root=str(root / 'images'), on_bad_image='skip')
+    assert names(dataset) == ['a.jpg', 'c/d.jpg']
+
+
+def test_nothing_left_is_refused(root):
+    for path in (root / 'images').rglob('*.*'):
+        os.truncate(path, 0)
+    with pytest.raises(ValueError, match='would leave out all 4 of 4 images: .*a.jpg'):
+        ImageFolderDataset(data_root=str(root / 'images'), on_bad_image='skip')
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(on_bad_image='ignore'), "one of refuse, skip, but got 'ignore'"),
+        (dict(on_bad_image='skip', check_files=False), 'needs check_files=True'),
+    ],
+)
+def test_options_for_bad_images_that_cannot_hold_are_refused(root, options, words):
+    with pytest.raises(ValueError, match=words):
+        ImageFolderDataset(data_root=str(root / 'images'), **options)
 
 
 @pytest.mark.parametrize('backend', ['pillow', 'cv2'])

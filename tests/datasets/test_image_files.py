@@ -1,6 +1,7 @@
 """Finding image files, and telling whole ones from broken ones without decoding them all."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,19 @@ from PIL import Image
 
 from mmseg_picie.datasets import image_files
 from mmseg_picie.datasets.image_files import (
-    check_images,
-    check_label_maps,
+    check_image,
+    check_label_map,
     decode_image,
+    find_faults,
     find_images,
 )
+
+
+def check_images(paths: Iterable) -> None:
+    """Refuse the first of the images that is to be refused."""
+    for error in find_faults(check_image, list(paths)):
+        if error is not None:
+            raise error
 
 
 def touch(root: Path, *names: str) -> None:
@@ -192,7 +201,7 @@ def test_grey_levels_of_more_than_8_bits_are_refused_by_name_and_mode(tmp_path, 
 @pytest.mark.parametrize('mode', ['L', 'P', '1'])
 def test_label_maps_of_one_8_bit_channel_are_accepted(tmp_path, mode):
     Image.new(mode, (6, 4)).save(tmp_path / 'a.png')
-    check_label_maps([tmp_path / 'a.png'])
+    check_label_map(tmp_path / 'a.png')
 
 
 @pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'LA', 'I;16'])
@@ -200,7 +209,7 @@ def test_label_maps_of_other_pixels_are_refused_by_name_and_mode(tmp_path, mode)
     path = tmp_path / 'a.png'
     Image.new(mode, (6, 4)).save(path)
     with pytest.raises(ValueError, match=f"{path} must have one channel of 8 bits.*'{mode}'"):
-        check_label_maps([path])
+        check_label_map(path)
 
 
 def test_truncated_label_map_is_refused_by_name(tmp_path, write_labels):
@@ -208,4 +217,15 @@ def test_truncated_label_map_is_refused_by_name(tmp_path, write_labels):
     write_labels(path, np.arange(200).reshape(10, 20))
     os.truncate(path, path.stat().st_size - 40)
     with pytest.raises(ValueError, match=f'{path} cannot be read'):
-        check_label_maps([path])
+        check_label_map(path)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (7, 3), (1, 900)])
+@pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp'])
+def test_tiny_and_narrow_images_are_whole(tmp_path, size, suffix):
+    path = tmp_path / f'a.{suffix}'
+    Image.new('RGB', size).save(path)
+    check_images([path])
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ValueError, match=f'{path} cannot be read'):
+        check_images([path])
