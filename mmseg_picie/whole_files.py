@@ -77,6 +77,7 @@ def open_whole(path: str | Path) -> Iterator[IO[bytes]]:
                 _keep_mode(file, place)
                 os.fsync(file.fileno())
                 os.replace(temporary, place)
+                _flush_folder(place)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
@@ -106,6 +107,7 @@ def folder_aside(out: Path) -> Iterator[Path]:
             if out.exists():
                 out.rmdir()
             os.rename(os.path.join(aside, out.name), out)
+            _flush_folder(str(out))
         finally:
             shutil.rmtree(aside, ignore_errors=True)
             os.close(handle)
@@ -170,6 +172,16 @@ def _make_folder_aside(place: str) -> tuple[int, str]:
 def _name_aside(place: str) -> str:
     folder, name = os.path.split(place)
     return os.path.join(folder, f'.{name[:32]}.partial-{os.getpid()}-{secrets.token_hex(4)}')
+
+
+def _flush_folder(place: str) -> None:
+    """Have the new name of a file outlive a power cut, where folders can be flushed."""
+    with suppress(OSError):
+        handle = os.open(os.path.dirname(os.path.abspath(place)), os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _keep_mode(file: IO[bytes], place: str) -> None:

@@ -16,6 +16,7 @@ SHARED = {
     'checkpoint_loading',
     'checkpoint_types',
     'moved',
+    'parents',
     'printing',
     'threads',
     'toolbox',

@@ -84,6 +84,27 @@ def test_a_full_disk_is_told_while_bytes_are_written(tmp_path):
     assert (path.read_text(), os.listdir(tmp_path)) == ('before', ['result'])
 
 
+def test_the_folder_is_flushed_behind_the_file_if_it_can_be(write, tmp_path, monkeypatch):
+    path, flushed, fsync = tmp_path / 'result.png', [], os.fsync
+
+    def flush(handle: int) -> None:
+        flushed.append((stat.S_ISDIR(os.fstat(handle).st_mode), path.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(whole_files.os, 'fsync', flush)
+    write(path, 1)
+    assert flushed == [(False, False), (True, True)]
+    expected = path.read_bytes()
+
+    def fail(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, 'folders cannot be flushed here')
+
+    monkeypatch.setattr(whole_files.os, 'fsync', fail)
+    write(path, 1)
+    assert path.read_bytes() == expected
+
+
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path):
     path = tmp_path / 'result'
     write_whole(path, 'old')

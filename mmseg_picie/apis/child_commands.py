@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..parents import make_environment
+
 #: The command line in a process of its own.
 PICIE = (sys.executable, '-m', 'picie_command')
 #: Exit code of a command that a user's mistake has ended.
@@ -26,7 +28,9 @@ def run_child(words: list[str], log: Path | None = None) -> int:
     """
     output = None if log is None else open(log, 'a', encoding='utf-8')  # noqa: SIM115
     try:
-        with subprocess.Popen([*PICIE, *words], stdout=output, stderr=output) as process:
+        with subprocess.Popen(
+            [*PICIE, *words], stdout=output, stderr=output, env=make_environment()
+        ) as process:
             try:
                 return process.wait()
             except BaseException:

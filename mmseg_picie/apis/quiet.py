@@ -111,15 +111,3 @@ class QuietLog(Runner):
         """Load without the line that mmengine prints rather than logs."""
         with without_notices():
             super().load_or_resume()
-
-
-def quietly(kind: type[Runner]) -> type[Runner]:
-    """The same class of runners, with a hidden log.
-
-    Args:
-        kind (type[Runner]): any class of runners.
-
-    Returns:
-        type[Runner]: a child class.
-    """
-    return type(kind.__name__, (QuietLog, *((kind,) if kind is not Runner else ())), {})

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch.distributed
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import barrier, is_distributed, is_main_process
+from mmengine.dist import barrier, is_distributed, is_main_process, master_only
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -20,8 +20,9 @@ from ..engine import ConsoleHook
 from ..engine.facts import describe_scores, log_file
 from ..engine.folder_lock import lock_folder
 from ..engine.hooks import FittingWeightsHook
+from ..whole_files import write_whole
 from .near_names import registered_types, suggest
-from .quiet import quietly
+from .quiet import QuietLog
 
 __all__ = [
     'Done',
@@ -124,11 +125,25 @@ def build_runner(cfg: Config, verbose: bool = True) -> Runner:
         )
     if not issubclass(kind, Runner):
         return kind.from_cfg(cfg)
-    runner = (kind if verbose else quietly(kind)).from_cfg(cfg)
+    parts: list[type] = [WholeConfig] if verbose else [WholeConfig, QuietLog]
+    if kind is not Runner:
+        parts.append(kind)
+    made: type[Runner] = type(kind.__name__, tuple(parts), {})
+    runner = made.from_cfg(cfg)
     runner.register_hook(FittingWeightsHook())
     if not verbose:
         runner.register_hook(ConsoleHook())
     return runner
+
+
+class WholeConfig(Runner):
+    """A runner that writes its config into the work folder as a whole."""
+
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config under its name, or that of the start."""
+        name = os.path.basename(self.cfg.filename or f'{self.timestamp}.py')
+        write_whole(Path(self.work_dir, name), self.cfg.dump())
 
 
 def announce(runner: Runner) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import register
 from ..acceleration.allocator import restart_with_mimalloc
+from ..parents import end_with_parent
 from ..toolbox import check_toolbox
 from ..version import __version__
 from .ending import CommandParser, end_in_a_sentence
@@ -86,6 +87,8 @@ def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
         module.check(parser, args)
         if path[0] in _TRAINING and is_program:
             restart_with_mimalloc()
+        if is_program:
+            end_with_parent()
         _load_toolbox(parser)
         return _run(module, parser, args)
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from ..parents import has_parent
+
 #: Signals that end a command -> how they are called.
 SIGNALS = {signal.SIGINT: 'Ctrl-C (SIGINT)', signal.SIGTERM: 'SIGTERM'}
 #: Seconds that a command has to end in order, before it ends at once: a step of a network on a CPU
@@ -97,7 +99,8 @@ def _watch(reading: int, program: str, patience: float, told: threading.Event) -
 
 def _tell(program: str, number: int) -> None:
     """Write the line, past all buffers: the main thread may hold their locks."""
-    if os.environ.get('RANK', '0') != '0':  # the first process of the job says it
+    # The first process of a distributed job says it, and the command that has started this one.
+    if os.environ.get('RANK', '0') != '0' or has_parent():
         return
     show_cursor = '\x1b[?25h' if os.isatty(2) else ''  # a progress bar hides it
     line = (

@@ -1,8 +1,13 @@
 """Runs under several seeds: sums, restarts, refusals."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -110,6 +115,31 @@ def test_runs_are_summed_up_and_not_repeated(compare, tiny_config, tmp_path, cap
     with pytest.raises(SystemExit):
         compare([*words, '--cfg-options', 'default_hooks.clustering.num_iters=6'])
     assert 'is the result of another config' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_comparison_goes_on_to_the_scores_of_one_that_was_not(
+    tiny_config, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    tiny_config({'train_cfg.max_epochs': 3})
+    words = [str(tmp_path / 'tiny.py'), '--seeds', '1', '--work-dir']
+    program = [sys.executable, '-m', 'picie_command', 'compare', *words]
+    environment = os.environ | {'PYTHONPATH': str(ROOT)}
+    with subprocess.Popen([*program, 'killed'], env=environment) as process:
+        deadline = time.monotonic() + 120
+        while not list(Path('killed').rglob('epoch_1.pth')) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    assert not Path('killed/seeds.md').exists()
+    # What it had started ends a moment later.
+    with filelock.FileLock(next(Path('killed').rglob('.training.lock')), timeout=60):
+        pass
+    found = []
+    for folder in ('killed', 'whole'):
+        subprocess.run([*program, folder], env=environment, check=True)
+        found.append(json.loads(Path(folder, 'seeds.json').read_text())['rows']['tiny']['metrics'])
+    assert found[0] == found[1]
 
 
 def test_an_interrupted_run_is_not_resumed_by_another_config(
