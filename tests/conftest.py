@@ -139,6 +139,23 @@ def make_potsdam3(root: Path) -> None:
             write(root / 'annotations' / split / f'2_10_00_{index:02d}.png', ids)
 
 
+def make_voc(root: Path) -> None:
+    """JPEGImages/*.jpg, SegmentationClass/*.png with colours as a palette, and lists of names."""
+    names = [f'2007_{index:06d}' for index in range(6)]
+    (root / 'ImageSets/Segmentation').mkdir(parents=True)
+    for index, name in enumerate(names):
+        image, labels = draw_scene(12, index, 60 + 10 * index, 80)
+        write(root / 'JPEGImages' / f'{name}.jpg', image)
+        ids = np.where(labels == 8, 255, labels * 2).astype(np.uint8)  # 255 is the rim of a thing
+        path = root / 'SegmentationClass' / f'{name}.png'
+        path.parent.mkdir(exist_ok=True)
+        coloured = Image.fromarray(ids, 'P')
+        coloured.putpalette(list(range(256)) * 3)
+        coloured.save(path)
+    for split, chosen in dict(trainaug=names, val=names[:4]).items():
+        (root / f'ImageSets/Segmentation/{split}.txt').write_text('\n'.join(chosen) + '\n')
+
+
 def make_folder(root: Path) -> None:
     """Images of several kinds, without annotations."""
     for index in range(6):
@@ -155,11 +172,13 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     'CamVidDataset': make_camvid,
     'COCOStuff171Dataset': make_cocostuff,
     'COCOStuff27Dataset': make_cocostuff,
+    'Cityscapes19Dataset': make_cityscapes,
     'Cityscapes27Dataset': make_cityscapes,
     'ImageFolderDataset': make_folder,
     'ImageNetS50Dataset': make_imagenet_s50,
     'Potsdam3Dataset': make_potsdam3,
     'SyntheticScenesDataset': make_nothing,
+    'VOC21Dataset': make_voc,
 }
 
 

@@ -22,6 +22,7 @@ from ..datasets.conversion import (
 )
 from ..datasets.potsdam3 import PUBLISHED_COUNTS, decode_colours
 from ..engine.progress import track
+from .potsdam3_archive import convert_archive, is_archive
 
 #: Row -> columns of the scenes that are labelled for training.
 LABELLED = {
@@ -75,10 +76,11 @@ def convert(
     options: Options = DEFAULTS,
     test_list: str | Path | None = None,
 ) -> dict[str, int]:
-    """Cut all scenes; on any error `out` is left as it was.
+    """Cut all scenes, or unpack tiles; on any error `out` is left as it was.
 
     Args:
-        src: Folder of the scenes.
+        src: Folder of the scenes, or of tiles that are cut already (:mod:`.potsdam3_archive`), to
+            which the other options do not matter.
         out: Folder to make. It must not exist, or be empty.
         options: How scenes are cut.
         test_list: Text file with the name of one test tile a line, with or without `.png`; None
@@ -94,6 +96,8 @@ def convert(
             scene is there twice, or the list names a tile that is not there.
     """
     src, out = Path(src), Path(out)
+    if is_archive(src):
+        return convert_archive(src, out)
     with new_folder(out) as partial:
         scenes = list_scenes(src)
         tiles = [

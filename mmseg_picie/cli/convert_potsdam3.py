@@ -13,6 +13,11 @@ The 24 scenes that the benchmark labels for training are used; others are passed
 
 A scene at half its resolution gives 15 x 15 tiles of 200 x 200, 5,400 in all. Of these, 855 drawn
 from a fixed seed are for testing, or those named by --test-list.
+
+SRC may also hold the tiles that later papers share, which are in the published split:
+
+    labelled_train.txt, labelled_test.txt      numbers, one a line
+    imgs/N.mat, gt/N.mat                       arrays img and gt
 """
 
 from __future__ import annotations

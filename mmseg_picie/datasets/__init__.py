@@ -2,6 +2,7 @@
 
 from .base import KeyedSegDataset
 from .camvid import CamVidDataset
+from .cityscapes19 import Cityscapes19Dataset
 from .cityscapes27 import Cityscapes27Dataset
 from .cocostuff27 import COCOStuff27Dataset
 from .cocostuff171 import COCOStuff171Dataset
@@ -18,11 +19,13 @@ from .transforms import (
     RemapLabels,
     ResizeCenterCrop,
 )
+from .voc21 import VOC21Dataset
 
 __all__ = [
     'COCOStuff171Dataset',
     'COCOStuff27Dataset',
     'CamVidDataset',
+    'Cityscapes19Dataset',
     'Cityscapes27Dataset',
     'EpochKeySampler',
     'ImageFolderDataset',
@@ -37,4 +40,5 @@ __all__ = [
     'ResizeCenterCrop',
     'SampleKey',
     'SyntheticScenesDataset',
+    'VOC21Dataset',
 ]
