@@ -26,7 +26,9 @@ class FrozenCopyIn(nn.Module):
     def __init__(self, dtype: str, encoder: nn.Module) -> None:
         super().__init__()
         self.dtype = dtype
-        self.encoder = copy.deepcopy(encoder).requires_grad_(False)
+        if any(weight.requires_grad for weight in encoder.parameters()):
+            encoder = copy.deepcopy(encoder)
+        self.encoder = encoder.requires_grad_(False)
         self.eval()
 
     def train(self, mode: bool = True) -> 'FrozenCopyIn':
@@ -34,9 +36,10 @@ class FrozenCopyIn(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """The encoder's maps, float32, of a batch (N, 3, H, W)."""
-        with forward_precision(self.dtype, images.device):
+    def forward(self, images: Tensor | list[Tensor]) -> list[Tensor]:
+        """The encoder's maps, float32, of a batch (N, 3, H, W) or of whatever maps it takes."""
+        first = images if isinstance(images, Tensor) else images[0]
+        with forward_precision(self.dtype, first.device):
             return [level.float() for level in self.encoder(images)]
 
 

@@ -187,7 +187,8 @@ def _forward(model: PiCIE, encoder: nn.Module, batch: dict) -> tuple[list[list[T
     """The decoder's maps of each view, and the samples."""
     data = model.data_preprocessor(batch, False)
     samples = data['data_samples']
-    return list(model.extract_views(data['inputs'], samples, encoder)), samples
+    inputs = model.forward_frozen(data['inputs'])
+    return list(model.extract_views(inputs, samples, encoder)), samples
 
 
 def _to_points(

@@ -8,6 +8,7 @@ from .iic_head import IICHead
 from .picie import PiCIE
 from .preprocessor import PairedViewDataPreProcessor
 from .sum_fpn import SumFPN
+from .timm_vit import TIMMViT
 from .view_head import ViewHead
 from .view_tta import ViewTTAModel
 
@@ -19,6 +20,7 @@ __all__ = [
     'PairedViewDataPreProcessor',
     'PiCIE',
     'SumFPN',
+    'TIMMViT',
     'ViewHead',
     'ViewTTAModel',
 ]

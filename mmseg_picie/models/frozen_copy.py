@@ -19,7 +19,7 @@ class FrozenCopy(nn.Module):
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
-        self.encoder = copy.deepcopy(encoder).requires_grad_(False)
+        self.encoder = copy_trained(encoder)
         self.eval()
 
     def train(self, mode: bool = True) -> 'FrozenCopy':
@@ -27,14 +27,22 @@ class FrozenCopy(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor | list[Tensor]) -> list[Tensor]:
         """Forward a batch.
 
         Args:
-            images (Tensor): (N, 3, H, W).
+            images (Tensor or list[Tensor]): (N, 3, H, W), or whatever maps the encoder takes.
 
         Returns:
             list[Tensor]: the encoder's maps, float32.
         """
-        with torch.autocast(images.device.type, enabled=False):
+        first = images if isinstance(images, Tensor) else images[0]
+        with torch.autocast(first.device.type, enabled=False):
             return list(self.encoder(images))
+
+
+def copy_trained(encoder: nn.Module) -> nn.Module:
+    """Copy a module, without gradients; one of which nothing is trained stays what it is."""
+    if any(weight.requires_grad for weight in encoder.parameters()):
+        encoder = copy.deepcopy(encoder)
+    return encoder.requires_grad_(False)

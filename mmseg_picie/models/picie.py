@@ -5,24 +5,24 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from mmengine.structures import PixelData
-from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
-from mmseg.utils import OptSampleList, SampleList, add_prefix
+from mmseg.utils import SampleList, add_prefix
 from torch import Tensor, nn
 
 from ..views import crop_flip_features
+from .cluster_prediction import ClusterPrediction
 from .frozen_copy import FrozenCopy
 from .parts import check_encoder, check_heads, check_pretrained, freeze, take_moved_options
 from .stride import StrideFitting
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
+#: What an encoder sees of a view: images (N, 3, H, W), or the maps of a frozen backbone.
+Inputs = Tensor | list[Tensor]
 
 
 @MODELS.register_module()
-class PiCIE(StrideFitting, EncoderDecoder):
+class PiCIE(StrideFitting, ClusterPrediction):
     """Unsupervised segmentation by invariance and equivariance in clustering (CVPR 2021).
 
     An ``EncoderDecoder`` whose heads learn clusters from views: :class:`CentroidHead` is PiCIE's, a
@@ -32,10 +32,7 @@ class PiCIE(StrideFitting, EncoderDecoder):
     copy of the encoder, taken when the epoch's centroids are; the copy is no part of the state
     dict.
 
-    Prediction is mmseg's own: ``pred_sem_seg`` holds clusters. If the head predicts with more than
-    one view, ``pred_view_sem_seg`` holds a map for each. ``cluster_to_class`` in the metainfo says
-    which class each cluster of each of these views was matched to, if that is known, and
-    ``map_classes`` what these classes are called.
+    Prediction is mmseg's own, see :class:`ClusterPrediction`.
 
     Args:
         args: as of ``EncoderDecoder``.
@@ -47,8 +44,6 @@ class PiCIE(StrideFitting, EncoderDecoder):
         kwargs: as of ``EncoderDecoder``.
 
     Attributes:
-        keeps_view_logits (bool): whether predictions of several views hold the logits of each, as
-            ``view_seg_logits`` (V', K, H, W). They take much memory.
         make_frozen (Callable): makes the frozen copy of an encoder; :class:`FrozenCopy`, or what is
             put in its place to compute the same in another way.
 
@@ -59,17 +54,16 @@ class PiCIE(StrideFitting, EncoderDecoder):
     """
 
     make_frozen: Callable[[nn.Module], nn.Module] = FrozenCopy
-    # In a list, so that the copy is not registered as a part of the model.
+    # In lists, so that they are not registered as parts of the model.
     _frozen_encoder: list[nn.Module]
+    _frozen_backbone: list[nn.Module]
 
     def __init__(
         self, *args: Any, head_weights: str = 'log', frozen: Sequence[str] = (), **kwargs: Any
     ) -> None:
         self.frozen_dtype = take_moved_options(kwargs)
         super().__init__(*args, **kwargs)
-        self._frozen_encoder = []
-        self._dataset_meta: dict[str, Any] = {}
-        self.keeps_view_logits = False
+        self._frozen_encoder, self._frozen_backbone = [], []
         # Now, so that the optimiser and a wrapper for several ranks see what is to be trained.
         self._frozen_parts = freeze(self, frozen)
         for name, head in self.heads().items():
@@ -99,21 +93,22 @@ class PiCIE(StrideFitting, EncoderDecoder):
         Raises:
             RuntimeError: If nothing was clustered before.
         """
-        labels = self.make_labels(inputs, data_samples)
-        views = list(self.extract_views(inputs, data_samples, self.encoder))
+        seen = self.forward_frozen(inputs)
+        labels = self.make_labels(seen, data_samples)
+        views = list(self.extract_views(seen, data_samples, self.encoder))
         return self._weigh(
             {name: head.loss_by_views(views, labels[name]) for name, head in self.heads().items()}
         )
 
     @torch.no_grad()
     def make_labels(
-        self, inputs: Sequence[Tensor], data_samples: SampleList
+        self, inputs: Sequence[Inputs], data_samples: SampleList
     ) -> dict[str, list[Tensor]]:
         """Pseudo-labels: the nearest centroid of each pixel, per head and view (equation 2).
 
         Args:
-            inputs (Sequence[Tensor]): as of :meth:`loss`.
-            data_samples (SampleList): likewise.
+            inputs (Sequence): of :meth:`forward_frozen`.
+            data_samples (SampleList): as of :meth:`loss`.
 
         Returns:
             dict[str, list[Tensor]]: for each head V maps (N, H, W) int64; none for a head that
@@ -136,19 +131,19 @@ class PiCIE(StrideFitting, EncoderDecoder):
         """Maps of images (N, 3, H, W), of any size; heads resize their logits to the image."""
         return super().extract_feat(self.fit_images(inputs))
 
-    def extract_views(
-        self, inputs: Sequence[Tensor], data_samples: SampleList, encoder: nn.Module
-    ) -> Iterator[list[Tensor]]:
-        """Feature maps of each view, in the frame of view 0 (section 3.2).
+    def forward_frozen(self, inputs: Sequence[Tensor]) -> Sequence[Inputs]:
+        """What the encoder sees of each view: the images, or the maps of a frozen backbone.
+
+        A backbone that is not trained forwards each view once, for the pseudo-labels and for the
+        training.
 
         Args:
             inputs (Sequence[Tensor]): at least V batches (N, 3, H, W). The first is cropped and
                 flipped already, the others are whole images.
-            data_samples (SampleList): N samples with ``geometry`` in their metainfo.
-            encoder (nn.Module): backbone and decoder, trained or frozen.
 
-        Yields:
-            list[Tensor]: for each of V views the decoder's maps (N, D, h, w), pixel-aligned.
+        Returns:
+            list: for each of V views its images, fitted to the network's stride, or the backbone's
+                maps.
 
         Raises:
             ValueError: If there are fewer views than the heads need.
@@ -158,10 +153,30 @@ class PiCIE(StrideFitting, EncoderDecoder):
                 f'the heads learn from {self.num_views} views, but the pipeline makes '
                 f'{len(inputs)}; set num_views of PairedViews to {self.num_views}.'
             )
+        views = [self.fit_images(images) for images in inputs[: self.num_views]]
+        if not self.has_frozen_backbone:
+            return views
+        if not self._frozen_backbone:  # now, as the way in which it is done may be changed before
+            self._frozen_backbone.append(self.make_frozen(self.backbone))
+        return [self._frozen_backbone[0](images) for images in views]
+
+    def extract_views(
+        self, inputs: Sequence[Inputs], data_samples: SampleList, encoder: nn.Module
+    ) -> Iterator[list[Tensor]]:
+        """Feature maps of each view, in the frame of view 0 (section 3.2).
+
+        Args:
+            inputs (Sequence): of :meth:`forward_frozen`.
+            data_samples (SampleList): N samples with ``geometry`` in their metainfo.
+            encoder (nn.Module): :attr:`encoder`, or a frozen copy of it.
+
+        Yields:
+            list[Tensor]: for each of V views the decoder's maps (N, D, h, w), pixel-aligned.
+        """
         draws = [sample.metainfo['geometry'] for sample in data_samples]
         sizes: list[torch.Size] = []
-        for images in inputs[: self.num_views]:
-            maps = list(encoder(self.fit_images(images)))
+        for view in inputs:
+            maps = list(encoder(view))
             if sizes:
                 maps = [
                     crop_flip_features(level, draws, (size[0], size[1]))
@@ -187,9 +202,10 @@ class PiCIE(StrideFitting, EncoderDecoder):
         Yields:
             dict[str, Tensor]: losses of one view.
         """
-        labels = self.make_labels(inputs, data_samples)
+        seen = self.forward_frozen(inputs)
+        labels = self.make_labels(seen, data_samples)
         heads = self.heads()
-        for view, maps in enumerate(self.extract_views(inputs, data_samples, self.encoder)):
+        for view, maps in enumerate(self.extract_views(seen, data_samples, self.encoder)):
             learning = {name: head for name, head in heads.items() if view < head.num_views}
             yield self._weigh(
                 {
@@ -216,7 +232,7 @@ class PiCIE(StrideFitting, EncoderDecoder):
 
     def heads(self) -> dict[str, ViewHead]:
         """The heads by the prefix of their losses: 'decode', and 'aux' or 'aux_0', ..."""
-        heads = {'decode': self.decode_head}
+        heads: dict[str, Any] = {'decode': self.decode_head}
         if self.with_auxiliary_head:
             if isinstance(self.auxiliary_head, nn.ModuleList):
                 heads.update({f'aux_{i}': head for i, head in enumerate(self.auxiliary_head)})
@@ -225,35 +241,26 @@ class PiCIE(StrideFitting, EncoderDecoder):
         return heads
 
     @property
+    def has_frozen_backbone(self) -> bool:
+        """Whether the whole backbone is not trained."""
+        return any(part is self.backbone for part in self._frozen_parts)
+
+    @property
     def encoder(self) -> nn.Module:
-        """Backbone and decoder as one module."""
+        """Backbone and decoder as one module; the decoder alone if the backbone is frozen."""
+        if self.has_frozen_backbone:
+            return self.neck if self.with_neck else nn.Identity()
         return nn.Sequential(self.backbone, self.neck) if self.with_neck else self.backbone
 
     def freeze_encoder(self) -> nn.Module:
         """Take the present encoder as the one that makes pseudo-labels, in eval mode.
 
         Returns:
-            nn.Module: the copy of backbone and decoder.
+            nn.Module: the copy of :attr:`encoder`.
         """
         self._frozen_encoder.clear()  # before there is another
         self._frozen_encoder.append(self.make_frozen(self.encoder))
         return self._frozen_encoder[0]
-
-    @property
-    def dataset_meta(self) -> dict[str, Any]:
-        """Names and colours of the clusters that predict, for whoever draws them.
-
-        mmseg sets it when it loads a model, to what the checkpoint's training said. The head knows
-        better which view predicts now; only a map without names needs what was set.
-        """
-        head, told = self.decode_head, self._dataset_meta
-        if not head.map_meta and len(told.get('classes') or ()) == head.num_clusters:
-            return told
-        return head.name_clusters(head.predict_views[0])._asdict()
-
-    @dataset_meta.setter
-    def dataset_meta(self, meta: dict[str, Any] | None) -> None:
-        self._dataset_meta = meta or {}
 
     def train(self, mode: bool = True) -> 'PiCIE':
         """Set the mode; frozen parts stay in eval mode."""
@@ -292,45 +299,3 @@ class PiCIE(StrideFitting, EncoderDecoder):
             return [1.0] * len(heads)
         weights = [1 / math.log(head.num_clusters) for head in heads]
         return [weight / sum(weights) for weight in weights]
-
-    def postprocess_result(
-        self, seg_logits: Tensor, data_samples: OptSampleList = None
-    ) -> SampleList:
-        """Turn logits into clusters, for each of the views that predict.
-
-        Args:
-            seg_logits (Tensor): (N, V' K, H, W).
-            data_samples (SampleList, optional): N samples to write into.
-
-        Returns:
-            SampleList: with ``seg_logits`` and ``pred_sem_seg`` of the first view, and
-                ``pred_view_sem_seg`` (V', H, W) if V' > 1.
-        """
-        head = self.decode_head
-        by_view = seg_logits.split(head.num_clusters, dim=1)
-        results = super().postprocess_result(by_view[0], data_samples)
-        predictions = [[sample.pred_sem_seg.data for sample in results]]
-        scores = [[sample.seg_logits.data for sample in results]]
-        for logits in by_view[1:]:
-            blank = None
-            if data_samples is not None:
-                blank = [SegDataSample(metainfo=sample.metainfo) for sample in data_samples]
-            other = super().postprocess_result(logits, blank)
-            predictions.append([sample.pred_sem_seg.data for sample in other])
-            scores.append([sample.seg_logits.data for sample in other])
-        cluster_to_class = head.cluster_to_class[list(head.predict_views)].cpu().numpy()
-        map_classes = head.map_meta.get('classes')
-        for i, sample in enumerate(results):
-            if len(by_view) > 1:
-                sample.pred_view_sem_seg = PixelData(data=torch.cat([p[i] for p in predictions]))
-                if self.keeps_view_logits:
-                    views = torch.stack([s[i] for s in scores])
-                    sample.set_field(views, 'view_seg_logits')
-            sample.set_metainfo(
-                dict(
-                    cluster_to_class=cluster_to_class,
-                    map_classes=map_classes,
-                    predict_views=head.predict_views,
-                )
-            )
-        return results

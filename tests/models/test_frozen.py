@@ -47,6 +47,51 @@ def test_frozen_backbone_keeps_nothing_for_a_backward_pass(make_picie):
     assert all(level.requires_grad for level in make_picie().train().backbone(inputs))
 
 
+def test_a_frozen_backbone_forwards_each_view_once(make_picie, fit, pair):
+    for frozen, passes in (((), 4), (('backbone',), 2)):
+        model = fit(make_picie(frozen=frozen)).train()
+        assert model.stride == 32  # it is measured by a pass, once
+        seen: list = []
+        for copy in (model.backbone, *model._frozen_encoder[0].modules()):
+            if type(copy) is type(model.backbone):
+                copy.register_forward_hook(lambda module, *args, seen=seen: seen.append(module))
+        model.loss(*pair)
+        assert len(seen) == passes
+
+
+def test_one_pass_for_all_gives_the_losses_and_gradients_of_separate_ones(make_picie, fit, pair):
+    """As they are without sharing, the backbone being left in eval mode and out of the gradient."""
+    shared, apart = fit(make_picie(frozen=('backbone',))), fit(make_picie())
+    apart.load_state_dict(shared.state_dict())
+    apart.freeze_encoder()
+    apart.train()
+    apart.backbone.requires_grad_(False)
+    apart.backbone.eval()
+    found, expected = shared.train().loss(*pair), apart.loss(*pair)
+    assert found.keys() == expected.keys()
+    for name in found:
+        torch.testing.assert_close(found[name], expected[name])
+    for losses in (found, expected):
+        sum(losses.values()).backward()
+    for weight, other in zip(shared.neck.parameters(), apart.neck.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, other.grad)
+
+
+def test_pseudo_labels_stay_those_of_the_epochs_start(make_picie, fit, pair):
+    """The decoder that is trained is not the one that labels."""
+    model = fit(make_picie(frozen=('backbone',)))
+    inputs = model.forward_frozen(pair[0])
+    before = model.make_labels(inputs, pair[1])['decode']
+    with torch.no_grad():
+        for weight in model.neck.parameters():
+            weight.neg_()
+    same = model.make_labels(inputs, pair[1])['decode']
+    assert all(torch.equal(old, new) for old, new in zip(before, same, strict=True))
+    model.freeze_encoder()
+    after = model.make_labels(inputs, pair[1])['decode']
+    assert not torch.equal(before[0], after[0])
+
+
 def test_frozen_parts_stay_in_eval_mode_whoever_asks_for_the_other(make_picie):
     model = make_picie(frozen=('backbone.layer1', 'backbone.layer2')).train()
     assert not any(m.training for m in model.backbone.layer1.modules())
@@ -96,7 +141,9 @@ def test_single_level_features_need_no_decoder(make_picie, fit, pair):
     sum(model.loss(*pair).values()).backward()
     gradient = model.backbone.timm_model.model.patch_embed.proj.weight.grad
     assert gradient.abs().sum() > 0
-    first, second = model.extract_views(*pair, model.encoder)
+    views, samples = pair
+    maps = model.extract_views(model.forward_frozen(views), samples, model.encoder)
+    first, second = maps
     assert first[0].shape == second[0].shape == (2, 12, 4, 6)
     (sample,) = model.eval().predict(images(1, 3, 40, 64))
     assert sample.pred_sem_seg.data.shape == (1, 40, 64)

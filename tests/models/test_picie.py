@@ -103,9 +103,10 @@ def test_labels_come_from_the_labeler_in_eval_mode(make_picie, fit, pair):
             buffer.copy_(images(*buffer.shape))
     fit(model)
     with torch.no_grad():
-        live = list(model.extract_views(*pair, model.encoder))
+        inputs = model.forward_frozen(pair[0])
+        live = list(model.extract_views(inputs, pair[1], model.encoder))
         model.eval()
-        frozen = list(model.extract_views(*pair, model.encoder))
+        frozen = list(model.extract_views(inputs, pair[1], model.encoder))
         head = model.decode_head
         expected = head.loss_by_views(live, head.make_labels(frozen))
         other = head.loss_by_views(live, head.make_labels(live))
