@@ -20,7 +20,7 @@ from ..clustering import UNMATCHED
 from ..datasets.image_files import find_images
 from ..datasets.image_reading import read_image
 from ..engine.progress import track
-from ..evaluation.hungarian_iou import MAX_SHARE
+from ..evaluation.score_checks import MAX_SHARE
 from ..evaluation.label_files import no_class_id, to_label_ids, write_image
 from ..models import PiCIE
 from ..toolbox import without_notices

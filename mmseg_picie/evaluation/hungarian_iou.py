@@ -28,9 +28,8 @@ from ..clustering import (
     translate_map,
 )
 from .label_files import to_label_ids, write_image
+from .score_checks import check_labels, warn_of_collapse
 
-#: A cluster with a larger share of all pixels tells little about them.
-MAX_SHARE = 0.9
 #: Ways to match clusters with classes; the words of ``matching``.
 MATCHINGS = ('one-to-one', 'many-to-one', 'image-level')
 
@@ -141,12 +140,19 @@ class HungarianIoUMetric(BaseMetric):
             clusters = _predictions(sample)
             labels = _to_numpy(sample['gt_sem_seg']['data'])[0]
             num_clusters = len(sample['seg_logits']['data'])
-            counts = np.stack(
-                [
-                    confusion_matrix(labels, view, num_classes, num_clusters, self.ignore_index)
-                    for view in clusters
-                ]
-            )
+            try:
+                counts = np.stack(
+                    [
+                        confusion_matrix(labels, view, num_classes, num_clusters, self.ignore_index)
+                        for view in clusters
+                    ]
+                )
+            except ValueError as error:
+                file = sample.get('seg_map_path') or sample.get('img_path', 'an image')
+                raise ValueError(
+                    f'{file} cannot be scored: {error}; convert the label maps, or check the data '
+                    'by `picie check-data`.'
+                ) from error
             # An image shows few classes and clusters, and there may be thousands of images.
             indices = np.flatnonzero(counts)
             stored = self._stored_map(sample)
@@ -166,6 +172,7 @@ class HungarianIoUMetric(BaseMetric):
             dict[str, float]: scores in percent.
         """
         confusions = _sum(results)
+        check_labels(confusions[0], self.dataset_meta['classes'])
         maps = [
             self._match(self.matchings[0], results, confusions, view)
             for view in range(len(confusions))
@@ -174,7 +181,7 @@ class HungarianIoUMetric(BaseMetric):
         matched = to_class_confusion(confusions[0], maps[0])
         scores = class_scores(matched)
         self._log_classes(scores)
-        _warn_of_collapse(confusions[0], scores)
+        warn_of_collapse(confusions[0], scores)
         metrics = _summary(scores, '') | {'mAcc': _percent(scores.mean_accuracy)}
         for matching in self.matchings[1:]:
             match = self._match(matching, results, confusions, 0)
@@ -309,27 +316,6 @@ def _predictions(sample: Mapping[str, Any]) -> NDArray:
             "dict(type='ViewTTAModel'), or predict_views of the head to one view."
         )
     return by_view
-
-
-def _warn_of_collapse(confusion: NDArray, scores: Scores) -> None:
-    """Say so where the clusters tell hardly anything about the images.
-
-    Args:
-        confusion (NDArray): (C, K) pixels.
-        scores (Scores): after the match.
-    """
-    shares = confusion.sum(axis=0) / max(1, confusion.sum())
-    found = scores.iou[~np.isnan(scores.iou)]
-    num_matched = sum(_percent(iou) > 0 for iou in found)
-    num_possible = min(len(found), len(shares))
-    if num_possible > 1 and (shares.max() > MAX_SHARE or 2 * num_matched < num_possible):
-        print_log(
-            f'the clusters have collapsed: the largest covers {100 * shares.max():.0f} % of the '
-            f'pixels, and {len(found) - num_matched} of {len(found)} classes score 0; start from '
-            'pretrained weights, lower the learning rate, or go back to an earlier epoch.',
-            logger='current',
-            level=logging.WARNING,
-        )
 
 
 def _to_numpy(data: Tensor) -> NDArray:

@@ -374,3 +374,24 @@ def test_scores_per_class_are_logged(caplog):
         ['road', '75.0', '85.71'],
         ['car', '60.0', '75.0'],
     ]
+
+
+def test_labels_without_any_class_are_refused():
+    with pytest.raises(ValueError, match='no pixel of the labels has a class'):
+        score(make_metric(), [make_sample(np.full_like(LABELS, 255), [LABELS], 3)])
+
+
+@pytest.mark.parametrize(('other', 'is_told'), [(255, True), (0, True), (1, False)])
+def test_labels_of_one_class_alone_are_told_of(caplog, other, is_told):
+    """As those of a mask of black and white, whose white is no class."""
+    labels = np.where(np.arange(300) < 100, other, 0)[None]
+    with logged(caplog):
+        score(make_metric(), [make_sample(labels, [LABELS], 3)])
+    assert ('so the scores tell nothing' in caplog.text) == is_told
+
+
+def test_a_label_outside_of_the_classes_is_refused_with_its_file():
+    sample = make_sample(np.where(LABELS == 1, 7, LABELS), [LABELS], 3)
+    sample['seg_map_path'] = 'labels/7.png'
+    with pytest.raises(ValueError, match=r'labels/7.png cannot be scored: .* \[0, 3\), but got 7'):
+        score(make_metric(), [sample])
