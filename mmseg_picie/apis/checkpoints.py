@@ -1,6 +1,5 @@
 """Write checkpoints again with what was found about them."""
 
-import math
 import os
 
 from mmengine.config import Config
@@ -15,7 +14,7 @@ from ..engine.hooks.cluster_to_class_hook import describe_clusters, find_hungari
 from .runs import Done, build_runner, leave_process_group
 
 
-def store_map(cfg: Config, checkpoint: str, out: str, verbose: bool = True) -> Done | None:
+def store_map(cfg: Config, checkpoint: str, out: str, verbose: bool = True) -> Done:
     """Name a model's clusters by the validation images, and write the model with the names.
 
     Args:
@@ -25,10 +24,11 @@ def store_map(cfg: Config, checkpoint: str, out: str, verbose: bool = True) -> D
         verbose (bool): as of :func:`.runs.build_runner`.
 
     Returns:
-        Done: the scores; None if no pixel of the images is labelled, and nothing is written.
+        Done: the scores.
 
     Raises:
-        ValueError: If the validation does not match clusters with classes.
+        ValueError: If the validation does not match clusters with classes, or no pixel of its
+            images has one; nothing is written.
     """
     cfg.load_from, cfg.resume = checkpoint, False
     runner = build_runner(cfg, verbose)
@@ -38,8 +38,6 @@ def store_map(cfg: Config, checkpoint: str, out: str, verbose: bool = True) -> D
             "to dict(type='HungarianIoUMetric')."
         )
     metrics = runner.val()
-    if math.isnan(metrics.get('mIoU', 0.0)):
-        return None
     if is_main_process():
         save_for_prediction(runner, checkpoint, out)
     done = Done(metrics, log_file(runner), out, is_main_process())

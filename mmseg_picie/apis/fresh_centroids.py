@@ -12,7 +12,7 @@ from ..engine.clustering_pass import PassSettings, build_clustering_loader, clus
 from ..engine.distributed import unwrap_model
 from ..engine.facts import log_file
 from ..engine.hooks.kmeans_centroid_hook import KMeansCentroidHook
-from ..models import CentroidHead, DeepClusterHead, PiCIE
+from ..models import CentroidHead, PiCIE
 from .checkpoints import save_for_prediction
 from .runs import Done, announce, build_runner, leave_process_group
 
@@ -95,8 +95,7 @@ def fit_fresh_centroids(runner: Runner) -> None:
         fitted.set_centroids(
             last.centroids.expand_as(fitted.centroids), last.counts.expand_as(fitted.cluster_counts)
         )
-        if isinstance(fitted, DeepClusterHead):
-            fitted.classify_by_centroids()  # its classifier belonged to the old ones
+        fitted.classify_by_centroids()  # what it has learned belonged to the old ones
 
 
 def score_fresh_centroids(

@@ -20,8 +20,8 @@ from ..clustering import UNMATCHED
 from ..datasets.image_files import find_images
 from ..datasets.image_reading import read_image
 from ..engine.progress import track
-from ..evaluation.score_checks import MAX_SHARE
 from ..evaluation.label_files import no_class_id, to_label_ids, write_image
+from ..evaluation.score_checks import MAX_SHARE
 from ..models import PiCIE
 from ..toolbox import without_notices
 from ..visualization.segment_visualizer import SegmentVisualizer

@@ -51,11 +51,6 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     with common.refuse(parser, '--launcher'):
         runs.prepare_launcher(cfg)
     done = store_map(cfg, args.checkpoint, args.out, args.verbose)
-    if done is None:
-        parser.error(
-            f'argument config: no pixel of the validation images of {args.config} is labelled, and '
-            'names need labels; check val_dataloader.dataset'
-        )
     if done.is_main:
         for name, value in done.metrics.items():
             print(f'{name}: {value:.2f}')

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..clustering import UNMATCHED, ClusterNames, name_clusters
 
@@ -144,6 +144,13 @@ class ViewHead(BaseDecodeHead):
                 'number), which are neck.out_channels, or without a neck those of the backbone.'
             )
         return F.normalize(features.float(), dim=1)
+
+    def parameters_of_epoch(self) -> list[nn.Parameter]:
+        """Weights that start anew with every clustering, as they belong to its clusters alone."""
+        return []
+
+    def classify_by_centroids(self) -> None:
+        """Let what the head has learned beside its centroids predict as these do."""
 
     def loss_by_views(
         self, views: Sequence[Maps], labels: Sequence[Tensor] = ()

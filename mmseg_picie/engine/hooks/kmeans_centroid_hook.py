@@ -10,7 +10,7 @@ from torch import nn
 
 from ...clustering import Clustering
 from ...datasets import EpochKeySampler
-from ...models import DeepClusterHead, PiCIE, ViewHead
+from ...models import PiCIE, ViewHead
 from ..clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from ..distributed import average_statistics, unwrap_model
 
@@ -202,11 +202,10 @@ class KMeansCentroidHook(Hook):
     @staticmethod
     def _restart(runner: Runner, head: ViewHead) -> None:
         """Let what a head learns anew with its clusters start alike on all ranks."""
-        if isinstance(head, DeepClusterHead):
-            for parameter in head.parameters_of_epoch():
-                broadcast(parameter.data)
-                # The optimiser's moments are those of the old clusters.
-                runner.optim_wrapper.optimizer.state.pop(parameter, None)
+        for parameter in head.parameters_of_epoch():
+            broadcast(parameter.data)
+            # The optimiser's moments are those of the old clusters.
+            runner.optim_wrapper.optimizer.state.pop(parameter, None)
 
     @staticmethod
     def _log(runner: Runner, name: str, clusterings: list[Clustering]) -> None:

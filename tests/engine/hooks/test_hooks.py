@@ -127,7 +127,7 @@ def test_a_map_of_images_without_labels_is_refused(trained, tmp_path, capsys):
     config.dump(path)
     with pytest.raises(SystemExit):
         main(['store-map', str(path), str(checkpoint_of(trained)), str(out)])
-    assert 'no pixel of the validation images of' in capsys.readouterr().err
+    assert 'no pixel of the labels has a class' in capsys.readouterr().err
     assert not out.exists()
 
 
