@@ -109,7 +109,8 @@ def make_cityscapes(root: Path) -> None:
         for index in range(3):
             stem = f'{split}/{city}/{city}_{index:06d}_000019'
             image, labels = draw_scene(10, index, 48, 96)
-            write(root / 'leftImg8bit' / f'{stem}_leftImg8bit.png', image)
+            for suffix in ('png', 'jpg'):  # as released, and as in small copies
+                write(root / 'leftImg8bit' / f'{stem}_leftImg8bit.{suffix}', image)
             if split in ('train', 'val'):
                 write(root / 'gtFine' / f'{stem}_gtFine_labelIds.png', ids[labels])
                 write(root / 'gtFine' / f'{stem}_gtFine_color.png', image)
@@ -203,6 +204,8 @@ def shrink(config: Config, root: Path) -> None:
     config.train_cfg.max_epochs = 1
     if 'torchvision://' in ((config.model.backbone.get('init_cfg') or {}).get('checkpoint') or ''):
         config.model.backbone.init_cfg = None  # it would be downloaded
+    if config.model.backbone.type == 'TIMMViT':
+        config.model.backbone.update(weights=None, out_indices=(0,))
     if config.model.backbone.get('dynamic_img_size'):
         config.model.backbone.depth = 1  # a transformer's checkpoint would take long to write
 

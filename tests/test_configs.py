@@ -29,7 +29,7 @@ def test_config_trains_and_validates_on_made_data(path, small_run, tmp_path):
     need_packages(path)
     config = small_run(path)
     runner = Runner.from_cfg(config)
-    weight = next(runner.model.parameters())
+    weight = next(weight for weight in runner.model.parameters() if weight.requires_grad)
     before = weight.detach().clone()
     runner.train()
     assert (weight != before).any()

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -262,3 +263,18 @@ def test_two_ranks_have_the_centroids_and_scores_of_one_process(measure, config_
     assert two['score_difference'] < 1e-3
     assert two['parameters_between_ranks'] < 1e-6
     assert min(one['epoch_seconds'], two['epoch_seconds']) > 0
+
+
+def test_kmeans_on_tokens_scores_every_kind_of_them(measure, config_path):
+    words = ['--model', 'vit_tiny_patch16_224', '--weights', 'none', '--side', 32, '--seeds', 1, 2]
+    rows = measure('dino_kmeans', config_path, *words)['rows']
+    kinds = [(block, kind) for block in (9, 12) for kind in ('patch', 'patch, last norm', 'key')]
+    assert [(row['block'], row['tokens']) for row in rows] == kinds
+    assert all(0 < row['mIoU'] < row['accuracy'] < 100 for row in rows)
+
+
+def test_tokens_that_tell_the_classes_apart_score_all(load):
+    labels = np.random.default_rng(0).integers(0, 4, (3, 5, 5))
+    tokens = np.eye(4, dtype=np.float32)[labels]
+    wanted = list(labels.repeat(8, 1).repeat(8, 2))
+    assert load('dino_kmeans').score(tokens, tokens, wanted, 4, seed=0) == (100, 100)
