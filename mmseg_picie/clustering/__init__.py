@@ -23,6 +23,7 @@ from .matching import (
     match_many_to_one,
     to_class_confusion,
 )
+from .merging import merge_centroids, merge_scores
 from .naming import ClusterNames, name_clusters, translate_map
 from .streaming import Clustering, Communicator, SingleProcess, StreamingKMeans
 
@@ -50,6 +51,8 @@ __all__ = [
     'match_clusters',
     'match_images',
     'match_many_to_one',
+    'merge_centroids',
+    'merge_scores',
     'minibatch_update',
     'name_clusters',
     'scale_counts',

@@ -173,7 +173,7 @@ def _stream(
     """The k-means of one view of one head, with a seed of its own."""
     sequence = np.random.SeedSequence((settings.seed, settings.epoch, view))
     return StreamingKMeans(
-        head.num_clusters,
+        head.num_centroids,
         settings.num_init_batches,
         settings.num_iters,
         settings.batches_per_update,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..clustering import UNMATCHED, centroid_scores
+from ..clustering import UNMATCHED, centroid_scores, merge_centroids, merge_scores
 from .losses import balanced_weights, frequency_weights, view_cross_entropies
 from .view_head import Maps, ViewHead
 
@@ -37,14 +37,17 @@ class CentroidHead(ViewHead):
         within_weight (float): weight of the cross-entropy within views in the loss.
         cross_weight (float): weight of the cross-entropy across views in the loss.
         align_corners (bool): as in mmseg, for the upsampling of logits.
+        num_centroids (int, optional): K', centroids of each view, which are merged to K clusters
+            for the prediction (:func:`merge_centroids`); the losses tell all of them apart. None
+            for K, the paper's. Buffers are then of K' instead of K, but for ``cluster_to_class``.
 
     Raises:
-        ValueError: If an argument is out of range, or a checkpoint has other K, D or V.
+        ValueError: If an argument is out of range, or a checkpoint has other K, D, V or K'.
     """
 
     needs_centroids = True
     is_separable = True
-    learned_buffers = ('centroids', 'cluster_counts')
+    learned_buffers: tuple[str, ...] = ('centroids', 'cluster_counts')
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class CentroidHead(ViewHead):
         within_weight: float = 0.5,
         cross_weight: float = 0.5,
         align_corners: bool = False,
+        num_centroids: int | None = None,
     ) -> None:
         if class_weight not in CLASS_WEIGHTS:
             raise ValueError(
@@ -66,13 +70,27 @@ class CentroidHead(ViewHead):
             num_clusters, in_channels, in_index, num_views, num_views, predict_views, align_corners
         )
         del self.conv_seg  # it would be an unused parameter, on which DDP fails
+        self.num_centroids = num_centroids or num_clusters
+        if self.num_centroids < num_clusters:
+            raise ValueError(
+                f'num_centroids must be at least num_clusters = {num_clusters}, but got '
+                f'{num_centroids}.'
+            )
         self.class_weight = class_weight
         self.within_weight = within_weight
         self.cross_weight = cross_weight
-        shape = (num_views, num_clusters)
+        shape = (num_views, self.num_centroids)
         self.register_buffer('centroids', torch.zeros(*shape, in_channels))
         self.register_buffer('cluster_counts', torch.zeros(shape, dtype=torch.int64))
         self.register_buffer('logit_bias', torch.zeros(shape))
+        if self.is_merged:
+            self.register_buffer('merged', torch.zeros(shape, dtype=torch.int64))
+            self.learned_buffers = (*self.learned_buffers, 'merged')
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether there are more centroids than clusters."""
+        return self.num_centroids > self.num_clusters
 
     @property
     def is_fitted(self) -> bool:
@@ -83,12 +101,15 @@ class CentroidHead(ViewHead):
         """Take new centroids; what the old clusters were called is forgotten.
 
         Args:
-            centroids (Tensor): (V, K, D).
-            counts (Tensor): (V, K) pixels per cluster.
+            centroids (Tensor): (V, K', D).
+            counts (Tensor): (V, K') pixels per centroid.
         """
         self.centroids.copy_(centroids)
         self.cluster_counts.copy_(counts)
         self.logit_bias.zero_()
+        if self.is_merged:
+            merged = [merge_centroids(view, self.num_clusters) for view in self.centroids]
+            self.merged.copy_(torch.stack(merged))
         self.cluster_to_class.fill_(UNMATCHED)
 
     def label(self, embedding: Tensor, view: int) -> Tensor:
@@ -122,7 +143,11 @@ class CentroidHead(ViewHead):
             )
         views = list(self.predict_views)
         centroids = self.centroids[views].flatten(0, 1)[:, :, None, None]
-        return F.conv2d(self.embed(inputs), centroids, self.logit_bias[views].flatten())
+        scores = F.conv2d(self.embed(inputs), centroids, self.logit_bias[views].flatten())
+        if not self.is_merged:
+            return scores
+        by_view = zip(scores.split(self.num_centroids, dim=1), self.merged[views], strict=True)
+        return torch.cat([merge_scores(*pair, self.num_clusters) for pair in by_view], dim=1)
 
     def loss_by_views(
         self, views: Sequence[Maps], labels: Sequence[Tensor] = ()
@@ -174,9 +199,15 @@ class CentroidHead(ViewHead):
             raise ValueError(
                 f'the checkpoint holds centroids of (views, K, D) = {tuple(loaded.shape)}, but the '
                 f'head is configured for {tuple(self.centroids.shape)}; set num_views, '
-                "num_clusters and in_channels of the head to the checkpoint's, or take over the "
-                "backbone alone by init_cfg=dict(type='Pretrained', checkpoint=..., "
-                "prefix='backbone.')."
+                "num_clusters (or num_centroids) and in_channels of the head to the checkpoint's, "
+                "or take over the backbone alone by init_cfg=dict(type='Pretrained', "
+                "checkpoint=..., prefix='backbone.')."
+            )
+        stored = state_dict.get(prefix + 'cluster_to_class')
+        if stored is not None and stored.shape[1] != self.num_clusters:
+            raise ValueError(
+                f'the checkpoint merges its centroids to K = {stored.shape[1]} clusters, but the '
+                f'head to {self.num_clusters}; set num_clusters of the head to the former.'
             )
         if loaded is not None:  # checkpoints of version 0.1 have no bias
             state_dict.setdefault(prefix + 'logit_bias', torch.zeros_like(self.logit_bias))

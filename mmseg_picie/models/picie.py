@@ -297,5 +297,6 @@ class PiCIE(StrideFitting, ClusterPrediction):
         heads = self.heads().values()
         if self.head_weights == 'equal':
             return [1.0] * len(heads)
-        weights = [1 / math.log(head.num_clusters) for head in heads]
+        numbers = [getattr(head, 'num_centroids', head.num_clusters) for head in heads]
+        weights = [1 / math.log(number) for number in numbers]
         return [weight / sum(weights) for weight in weights]

@@ -12,6 +12,7 @@ from mmseg_picie.apis.fresh_centroids import fit_fresh_centroids, without_augmen
 HEADS = {
     'mdc': dict(type='DeepClusterHead', num_clusters=9, in_channels=16),
     'iic': dict(type='IICHead', num_clusters=9, in_channels=16),
+    'merged': dict(type='CentroidHead', num_clusters=9, in_channels=16, num_centroids=20),
 }
 
 
@@ -35,7 +36,7 @@ def state_of(config: Config, epoch: int) -> dict:
 
 @pytest.mark.parametrize('method', HEADS)
 def test_a_resumed_baseline_ends_as_the_run_that_was_never_stopped(method_config, method):
-    """Also the classifier of MDC, which starts every epoch anew, and its optimiser."""
+    """Also the classifier of MDC, which starts every epoch anew, and merges of centroids."""
     whole = method_config(method, 'whole')
     Runner.from_cfg(whole).train()
     resumed = method_config(method, 'resumed')

@@ -231,3 +231,41 @@ def test_mixed_precision_changes_neither_labels_nor_losses():
     for name, value in plain.items():
         assert mixed[name].dtype == torch.float32
         torch.testing.assert_close(mixed[name], value, rtol=1e-6, atol=0)
+
+
+def test_merged_centroids_predict_the_cluster_of_the_nearest_and_learn_apart():
+    head, plain = make_head(num_centroids=9), make_head(num_clusters=9)
+    assert head.out_channels == head.num_clusters == K and head.cluster_to_class.shape == (2, K)
+    views = [[maps(1)], [maps(2)]]
+    logits, apart = head(views[0]), plain(views[0])
+    assert torch.equal(head.merged[0].unique(), torch.arange(K))
+    assert torch.equal(logits.argmax(1), head.merged[0][apart.argmax(1)])
+    labels = head.make_labels(views)
+    assert all(torch.equal(a, b) for a, b in zip(labels, plain.make_labels(views), strict=True))
+    expected = plain.loss_by_views(views, labels)
+    for name, value in head.loss_by_views(views, labels).items():
+        torch.testing.assert_close(value, expected[name])
+
+
+def test_views_have_their_own_merges():
+    head = make_head(num_centroids=9, predict_views=(1, 0))
+    logits = head([maps()])
+    scores = unit(pixels(maps())) @ head.centroids[1].numpy().T
+    best = head.merged[1].numpy()[scores.argmax(1)]
+    np.testing.assert_array_equal(pixels(logits[:, :K]).argmax(1), best)
+    assert not torch.equal(head.merged[0], head.merged[1])
+
+
+def test_merges_are_stored_and_others_refused(tmp_path):
+    head = make_head(num_centroids=9)
+    torch.save(head.state_dict(), tmp_path / 'head.pth')
+    state = torch.load(tmp_path / 'head.pth')
+    other = make_head(fitted=False, num_centroids=9)
+    other.load_state_dict(state)
+    assert torch.equal(other([maps()]), head([maps()]))
+    with pytest.raises(ValueError, match='merges its centroids to K = 5 clusters, .* to 4'):
+        make_head(num_clusters=4, num_centroids=9).load_state_dict(state)
+    with pytest.raises(RuntimeError, match='merged'):
+        make_head(num_clusters=9).load_state_dict({**state, 'cluster_to_class': torch.zeros(2, 9)})
+    with pytest.raises(ValueError, match='at least num_clusters = 5, but got 4'):
+        make_head(num_centroids=4)
