@@ -226,6 +226,14 @@ def _paths(info: dict) -> Iterable[str]:
     return (info[key] for key in ('img_path', 'seg_map_path') if info.get(key))
 
 
+def _describe_outsider(name: str, wrong: Sequence[int], number: int) -> str:
+    """Say that a label map holds values that are no class."""
+    return (
+        f'label map {name} holds the value {wrong[0]}, but there are {number} classes, from 0 to '
+        f'{number - 1}; convert the label maps, or add RemapLabels to the pipeline.'
+    )
+
+
 def _judge_labels(
     dataset: Any,
     split: str,
@@ -251,14 +259,11 @@ def _judge_labels(
             'the data set.'
         )
         return
-    for index, counts in found.items():
-        wrong = [value for value in sorted(counts) if value != void and value >= len(classes)]
-        if wrong:
-            report.problems.append(
-                f'label map {names[index]} holds the value {wrong[0]}, but there are '
-                f'{len(classes)} classes, from 0 to {len(classes) - 1}; convert the label maps, or '
-                'add RemapLabels to the pipeline.'
-            )
+    report.problems += [
+        _describe_outsider(names[index], wrong, len(classes))
+        for index, counts in found.items()
+        if (wrong := [value for value in sorted(counts) if len(classes) <= value != void])
+    ]
     total = sum(found.values(), Counter())
     blank = [names[index] for index, counts in found.items() if set(counts) <= {void}]
     absent = [name for index, name in enumerate(classes) if not total[index]]
