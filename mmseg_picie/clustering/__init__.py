@@ -25,6 +25,7 @@ from .matching import (
 )
 from .merging import merge_centroids, merge_scores
 from .naming import ClusterNames, name_clusters, translate_map
+from .principal import Moments, Projection, moments, principal_projection
 from .streaming import Clustering, Communicator, SingleProcess, StreamingKMeans
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     'Clustering',
     'Communicator',
     'KMeansState',
+    'Moments',
+    'Projection',
     'Scores',
     'SingleProcess',
     'StreamingKMeans',
@@ -54,7 +57,9 @@ __all__ = [
     'merge_centroids',
     'merge_scores',
     'minibatch_update',
+    'moments',
     'name_clusters',
+    'principal_projection',
     'scale_counts',
     'to_class_confusion',
     'translate_map',

@@ -8,6 +8,7 @@ from .hooks import (
     ConsoleHook,
     KMeansCentroidHook,
     MatchedVisualizationHook,
+    PrincipalDecoderHook,
     WholeCheckpointHook,
 )
 from .optimizers import CPUAmpOptimWrapper
@@ -18,6 +19,7 @@ __all__ = [
     'ConsoleHook',
     'KMeansCentroidHook',
     'MatchedVisualizationHook',
+    'PrincipalDecoderHook',
     'WholeCheckpointHook',
 ]
 

@@ -108,8 +108,10 @@ class CentroidHead(ViewHead):
         self.cluster_counts.copy_(counts)
         self.logit_bias.zero_()
         if self.is_merged:
-            merged = [merge_centroids(view, self.num_clusters) for view in self.centroids]
-            self.merged.copy_(torch.stack(merged))
+            views = zip(self.centroids, self.cluster_counts, strict=True)
+            self.merged.copy_(
+                torch.stack([merge_centroids(c, self.num_clusters, n) for c, n in views])
+            )
         self.cluster_to_class.fill_(UNMATCHED)
 
     def label(self, embedding: Tensor, view: int) -> Tensor:

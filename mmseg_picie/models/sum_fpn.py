@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -66,6 +67,35 @@ class SumFPN(BaseModule):
             # In place, as nothing else needs the level: one map less at the peak of memory.
             total = level.add_(F.interpolate(total, size, mode='bilinear', align_corners=False))
         return (total,)
+
+    def stack(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Levels in one map, enlarged as :meth:`forward` enlarges them.
+
+        Args:
+            inputs (Sequence[Tensor]): as of :meth:`forward`.
+
+        Returns:
+            Tensor: (N, sum of C_i, H_0, W_0), of which the output is a linear map.
+        """
+        self._check(inputs)
+        total = inputs[-1]
+        for level in reversed(inputs[:-1]):
+            total = F.interpolate(total, level.shape[2:], mode='bilinear', align_corners=False)
+            total = torch.cat([level, total], 1)
+        return total
+
+    @torch.no_grad()
+    def project(self, weight: Tensor, bias: Tensor) -> None:
+        """Take a linear map of the stacked levels as the decoder.
+
+        Args:
+            weight (Tensor): (D, sum of C_i).
+            bias (Tensor): (D,).
+        """
+        parts = weight.split(list(self.in_channels), dim=1)
+        biases = [bias] + [torch.zeros_like(bias)] * (len(parts) - 1)
+        for lateral, *values in zip(self.laterals, parts, biases, strict=True):
+            lateral.load_state_dict(dict(weight=values[0][:, :, None, None], bias=values[1]))
 
     def _check(self, inputs: Sequence[Tensor]) -> None:
         """Refuse levels that are not what ``in_channels`` says, naming the numbers."""

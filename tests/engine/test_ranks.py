@@ -160,8 +160,10 @@ def test_two_ranks_find_the_centroids_and_scores_of_one_process(
 
 @pytest.mark.slow
 def test_trained_ranks_agree_in_every_parameter_and_buffer(run_ranks, tmp_path):
-    """Running statistics, the labeler of the last epoch, and merges of centroids included."""
-    result = run_ranks('train_cfg.max_epochs=2', 'model.decode_head.num_centroids=12')
+    """Running statistics, the labeler of the last epoch, merges and principal components too."""
+    options = ('train_cfg.max_epochs=2', 'model.decode_head.num_centroids=12')
+    options += ('default_hooks.decoder.type=PrincipalDecoderHook',)
+    result = run_ranks(*options)
     assert result.returncode == 0, result.stdout + result.stderr
     state = assert_ranks_agree(tmp_path / 'two')
     means = [value for key, value in state.items() if key.endswith('running_mean')]

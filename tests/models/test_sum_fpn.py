@@ -35,6 +35,18 @@ def test_two_levels_are_the_finer_one_plus_the_enlarged_coarser_one():
     torch.testing.assert_close(neck([fine, coarse])[0][0, 0], expected, rtol=0, atol=1e-5)
 
 
+def test_a_projection_of_stacked_levels_is_the_decoder():
+    neck = SumFPN((2, 3, 4), out_channels=5)
+    levels = maps((2, 13, 9), (3, 7, 5), (4, 1, 2))
+    generator = torch.Generator().manual_seed(1)
+    weight, bias = torch.randn(5, 9, generator=generator), torch.randn(5, generator=generator)
+    stacked = neck.stack(levels)
+    assert torch.equal(stacked[:, :2], levels[0])
+    neck.project(weight, bias)
+    expected = torch.einsum('dc,nchw->ndhw', weight, stacked) + bias[:, None, None]
+    torch.testing.assert_close(neck(levels)[0], expected)
+
+
 def test_every_weight_of_every_level_gets_a_gradient():
     neck = SumFPN((2, 3, 4), out_channels=5)
     neck(maps((2, 8, 8), (3, 4, 4), (4, 2, 2)))[0].square().sum().backward()

@@ -5,6 +5,7 @@ from .console_hook import ConsoleHook
 from .fitting_weights_hook import FittingWeightsHook
 from .kmeans_centroid_hook import KMeansCentroidHook
 from .matched_visualization_hook import MatchedVisualizationHook
+from .principal_decoder_hook import PrincipalDecoderHook
 from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'FittingWeightsHook',
     'KMeansCentroidHook',
     'MatchedVisualizationHook',
+    'PrincipalDecoderHook',
     'WholeCheckpointHook',
 ]
