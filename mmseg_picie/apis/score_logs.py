@@ -44,6 +44,24 @@ def read_last_scores(folder: Path) -> dict[str, float]:
     )
 
 
+def read_curves(folder: Path) -> dict[int, dict[str, float]]:
+    """Scores of all validations in a work folder.
+
+    Args:
+        folder (Path): as of :func:`read_last_scores`.
+
+    Returns:
+        dict[int, dict[str, float]]: scores by epoch; of an epoch that was scored twice, the later
+            ones.
+    """
+    found = {}
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        for entry in read_records(path):
+            if 'mIoU' in entry:
+                found[int(entry['step'])] = only_scores(entry)
+    return found
+
+
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Read a log of mmengine's ``LocalVisBackend``, one JSON object a line.
 

@@ -3,6 +3,7 @@
 Prints mean and standard deviation of the last validation's scores as a table, and writes it, with
 the scores of each seed, to WORK_DIR/seeds.json and WORK_DIR/seeds.md. Call it again after an
 interruption: finished seeds are not repeated, an unfinished one goes on from its last checkpoint.
+So `--plots` can be given later.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='also score k-means on raw colours and on untrained features, for the first config',
     )
+    parser.add_argument(
+        '--plots',
+        metavar='DIR',
+        help='folder for plots: scores over epochs, IoU per class, clusters against classes',
+    )
     common.add_cfg_options(parser)
 
 
@@ -46,6 +52,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         if len(set(values)) < len(values):
             parser.error(f'argument {name}: each must be given once, but got {values}')
     outputs.check_folder(parser, '--work-dir', args.work_dir)
+    outputs.check_folder(parser, '--plots', args.plots)
     if min(args.seeds) < 0:
         parser.error(f'argument --seeds: a seed must be at least 0, but got {min(args.seeds)}')
 
@@ -59,6 +66,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     from ..apis import seed_runs
 
     rows: dict[str, dict[int, dict]] = {}
+    folders: dict[str, dict[int, Path]] = {}
     failures: list[seed_runs.RunError] = []
     for i, job in enumerate(_list_runs(parser, args)):
         label = Path(job.config_path).stem
@@ -70,6 +78,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
             failures.append(error)
             print(printable(str(error)), flush=True)
             continue
+        folders.setdefault(label, {})[job.seed] = job.folder
         for name, row in found.items():
             name = label if name == 'trained' else name
             rows.setdefault(name, {})[job.seed] = row
@@ -78,6 +87,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     report = seed_runs.make_report(args.seeds, rows)
     if rows:
         print(seed_runs.write_report(Path(args.work_dir), report))
+        if args.plots is not None:
+            _plot(Path(args.plots), folders)
     if failures:
         sentence = f'{len(failures)} of the runs failed, the last: {failures[-1]}'
         if not rows and all(failure.is_mistake for failure in failures):
@@ -85,6 +96,14 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
         tell(parser.prog, sentence)
         parser.exit(1)
     return report
+
+
+def _plot(out: Path, folders: dict[str, dict[int, Path]]) -> None:
+    """Draw what the runs have written."""
+    from ..apis.comparison_plots import plot_runs
+
+    for path in plot_runs(out, folders):
+        print(f'Plot        {printable(str(path))}')
 
 
 def _split(args: argparse.Namespace) -> list[argparse.Namespace]:

@@ -69,7 +69,8 @@ class HungarianIoUMetric(BaseMetric):
     - ``viewV/aAcc``, ``viewV/mIoU``: of the model's further views, each matched on its own;
     - ``MATCHING/aAcc``, ``MATCHING/mIoU``: under further ways to match.
 
-    After an evaluation, :attr:`cluster_to_class` holds the match on the main process.
+    After an evaluation, :attr:`cluster_to_class` holds the match on the main process, and
+    :attr:`confusions` the counts that it was found on.
 
     Args:
         ignore_index (int): label of pixels that are left out.
@@ -120,6 +121,8 @@ class HungarianIoUMetric(BaseMetric):
         self.output_dir = output_dir
         #: (V, K) class of each cluster for every view that was scored, -1 where unmatched.
         self.cluster_to_class: NDArray[np.int64] | None = None
+        #: (V, C, K) pixels of each class and cluster, for every view that was scored.
+        self.confusions: NDArray[np.int64] | None = None
         self._sources: dict[str, str] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
@@ -171,7 +174,7 @@ class HungarianIoUMetric(BaseMetric):
         Returns:
             dict[str, float]: scores in percent.
         """
-        confusions = _sum(results)
+        confusions = self.confusions = _sum(results)
         check_labels(confusions[0], self.dataset_meta['classes'])
         maps = [
             self._match(self.matchings[0], results, confusions, view)

@@ -1,5 +1,8 @@
 """Bring the match of clusters and classes into the model and its checkpoints."""
 
+import json
+from pathlib import Path
+
 import torch
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
@@ -9,7 +12,11 @@ from mmseg.registry import HOOKS
 from ...clustering import UNMATCHED
 from ...evaluation import HungarianIoUMetric
 from ...models import ViewHead
+from ...whole_files import write_whole
 from ..distributed import unwrap_model
+
+#: What the last validation counted, in the work folder.
+COUNTS_FILE = 'last_validation.json'
 
 
 @HOOKS.register_module()
@@ -19,7 +26,8 @@ class ClusterToClassHook(Hook):
     The map goes into the head's buffer ``cluster_to_class``, and :class:`WholeCheckpointHook`
     writes the checkpoint of the epoch again with it. Every checkpoint's ``dataset_meta`` names and
     colours the clusters, so that ``MMSegInferencer`` and ``inference_model`` do; without a map they
-    are called 'cluster 0' to 'cluster K-1'.
+    are called 'cluster 0' to 'cluster K-1'. The counts of pixels by class and cluster go into
+    ``last_validation.json`` of the work folder, for plots.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -66,6 +74,21 @@ class ClusterToClassHook(Hook):
             found = torch.from_numpy(metric.cluster_to_class).to(found)
         broadcast(found)
         head.store_map(views, found, _meta_of(runner))
+        if is_main_process():
+            _write_counts(runner, metric, views)
+
+
+def _write_counts(runner: Runner, metric: HungarianIoUMetric, views: list[int]) -> None:
+    """Write what the scores of this validation are made of."""
+    assert metric.confusions is not None and metric.cluster_to_class is not None
+    content = dict(
+        epoch=runner.epoch,
+        classes=list(metric.dataset_meta['classes']),
+        views=views,
+        confusions=metric.confusions.tolist(),
+        cluster_to_class=metric.cluster_to_class.tolist(),
+    )
+    write_whole(Path(runner.work_dir, COUNTS_FILE), json.dumps(content) + '\n')
 
 
 def find_hungarian_metric(metrics: list) -> HungarianIoUMetric | None:
