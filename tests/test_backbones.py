@@ -35,8 +35,12 @@ def read(path: Path) -> Config:
     backbone = config.model.backbone
     if backbone.type == 'TIMMBackbone':
         pytest.importorskip('timm')
-        backbone.pretrained = False
-    backbone.init_cfg = None
+        backbone.update(pretrained=False, init_cfg=None)
+    elif backbone.type == 'TIMMViT':
+        pytest.importorskip('timm')
+        backbone.weights = None
+    else:
+        backbone.init_cfg = None
     init_default_scope('mmseg')
     return config
 
@@ -56,6 +60,9 @@ def narrow(config: Config) -> None:
     elif 'convnext' in backbone.get('model_name', ''):
         channels = (8, 16, 24, 32)
         backbone.update(depths=(1, 1, 1, 1), dims=channels)
+    elif backbone.type == 'TIMMViT':
+        backbone.update(options=dict(depth=2, embed_dim=48, num_heads=3), out_indices=(-1,))
+        channels = (48,)
     elif 'vit_' in backbone.get('model_name', ''):
         backbone.update(depth=2, embed_dim=48, num_heads=3)
         channels = (48,)
@@ -151,6 +158,12 @@ def test_the_named_weights_are_known_to_their_source(path):
     backbone = Config.fromfile(path).model.backbone
     if backbone.get('pretrained'):
         assert timm.is_model_pretrained(backbone.model_name)
+        return
+    if backbone.type == 'TIMMViT':
+        assert backbone.weights == 'timm' and timm.is_model_pretrained(backbone.model_name)
+        return
+    if '://' not in backbone.init_cfg.checkpoint:  # a file that the header tells of
+        assert backbone.init_cfg.checkpoint in path.read_text().split('"""')[1]
         return
     scheme, name = backbone.init_cfg.checkpoint.split('://')
     if scheme == 'efficientnet-lite0':

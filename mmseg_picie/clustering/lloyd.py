@@ -9,7 +9,9 @@ from torch import Tensor
 from .kmeans import assign, check_finite, cluster_sums
 
 
-def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
+def initial_fit(
+    features: Tensor, num_clusters: int, num_iters: int, seed: int, start: Tensor | None = None
+) -> Tensor:
     """Fit centroids by Lloyd's algorithm, from the points that faiss would choose.
 
     The released code calls faiss; the result is the same (but for an empty cluster: faiss splits a
@@ -23,6 +25,7 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
         num_clusters (int): K, at least 1 and at most P.
         num_iters (int): Lloyd iterations, at least 1.
         seed (int): seed of the initial choice, in [0, 2^31).
+        start (Tensor, optional): (K, D) centroids to begin with, in place of chosen points.
 
     Returns:
         Tensor: (K, D) float32 centroids on the device of ``features``.
@@ -39,13 +42,14 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
     check_finite(features)
     threads = torch.get_num_threads()
     if features.device.type != 'cpu' or threads > 2:
-        return lloyd_fit(features, num_clusters, num_iters, seed)
+        return lloyd_fit(features, num_clusters, num_iters, seed, start)
     # Here, as it takes a second to import.
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    start = features[choose_points(len(features), num_clusters, seed)]
+    if start is None:
+        start = features[choose_points(len(features), num_clusters, seed)]
     kmeans = KMeans(
         num_clusters, init=start.numpy(), n_init=1, max_iter=num_iters, tol=0, copy_x=False
     )
@@ -56,7 +60,9 @@ def initial_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) 
     return torch.from_numpy(kmeans.cluster_centers_)
 
 
-def lloyd_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) -> Tensor:
+def lloyd_fit(
+    features: Tensor, num_clusters: int, num_iters: int, seed: int, start: Tensor | None = None
+) -> Tensor:
     """Lloyd's k-means in torch, from the points of :func:`choose_points`.
 
     An empty cluster is moved to the point that is farthest from its centroid.
@@ -66,12 +72,14 @@ def lloyd_fit(features: Tensor, num_clusters: int, num_iters: int, seed: int) ->
         num_clusters (int): K.
         num_iters (int): number of iterations.
         seed (int): seed of the choice of points.
+        start (Tensor, optional): as of :func:`initial_fit`.
 
     Returns:
         Tensor: (K, D) float32 centroids.
     """
-    chosen = choose_points(len(features), num_clusters, seed)
-    centroids = features[chosen.to(features.device)].clone()
+    if start is None:
+        start = features[choose_points(len(features), num_clusters, seed).to(features.device)]
+    centroids = start.clone()
     for _ in range(num_iters):
         sums, counts, _ = cluster_sums(features, centroids)
         means = sums / counts.clamp(min=1)[:, None]

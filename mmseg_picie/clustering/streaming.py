@@ -94,6 +94,7 @@ class StreamingKMeans:
         communicator (Communicator, optional): other processes; none by default.
         num_init_images (int): images that the initial fit will hold, if that is known, so that
             memory for them is taken once.
+        start (Tensor, optional): (K, D) centroids that the initial fit begins with.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class StreamingKMeans:
         seed: int = 0,
         communicator: Communicator | None = None,
         num_init_images: int = 0,
+        start: Tensor | None = None,
     ) -> None:
         self.num_clusters = num_clusters
         self.num_init_batches = num_init_batches
@@ -114,6 +116,7 @@ class StreamingKMeans:
         self._communicator = communicator or SingleProcess()
         self._blank: Tensor  # (K, D), where other processes receive centroids
         self._num_init_images = num_init_images
+        self._start = start
         self._points: PointBuffer | None = None  # on the first process
         self._sampling = (1, 1)  # so many pixels are stood for by so many points
         self._num_batches = 0
@@ -214,7 +217,7 @@ class StreamingKMeans:
 
     def _fit_points(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Centroids, and counts and distances of all pixels that the points stand for."""
-        centroids = initial_fit(points, self.num_clusters, self.num_iters, self.seed)
+        centroids = initial_fit(points, self.num_clusters, self.num_iters, self.seed, self._start)
         _, counts, sq_distance = cluster_sums(points, centroids)
         pixels, held = self._sampling
         return centroids, scale_counts(counts, pixels, held), sq_distance * (pixels / held)

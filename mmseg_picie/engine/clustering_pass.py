@@ -34,6 +34,7 @@ class PassSettings:
         norm_eval (bool): whether normalisation layers use their running statistics.
         seed (int): what every random choice of the pass depends on.
         epoch (int): likewise.
+        warm_start (bool): whether the initial fit begins with the head's centroids, if it has any.
     """
 
     batch_size: int
@@ -45,6 +46,7 @@ class PassSettings:
     norm_eval: bool
     seed: int
     epoch: int
+    warm_start: bool = False
 
 
 def build_clustering_loader(
@@ -180,6 +182,7 @@ def _stream(
         seed=int(sequence.generate_state(1)[0] >> 1),  # 31 bits
         communicator=ProcessGroup(),
         num_init_images=num_init,
+        start=head.centroids[view].clone() if settings.warm_start and head.is_fitted else None,
     )
 
 

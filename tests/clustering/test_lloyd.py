@@ -50,6 +50,18 @@ def test_lloyd_iterations_equal_scikit_learns_from_the_same_points():
     np.testing.assert_allclose(ours, theirs.cluster_centers_, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize('fit', [initial_fit, lloyd_fit])
+def test_a_fit_that_is_given_a_start_goes_on_from_there(fit):
+    """Like scikit-learn's, whatever the seed; the start itself stays as it is."""
+    points, start = F.normalize(randn(400, 8), dim=1), randn(6, 8, seed=5)
+    theirs = KMeans(6, init=start.numpy(), n_init=1, max_iter=7, tol=0).fit(points.clone())
+    kept = start.clone()
+    for seed in (0, 1):
+        found = fit(points.clone(), 6, 7, seed, start)
+        np.testing.assert_allclose(found, theirs.cluster_centers_, rtol=0, atol=1e-5)
+    assert torch.equal(start, kept)
+
+
 def test_lloyd_fit_starts_from_distinct_points_of_the_set():
     points = randn(40, 3)
     start = lloyd_fit(points, 40, 0, seed=1)

@@ -114,3 +114,35 @@ def test_a_bound_below_a_pixel_of_each_image_is_refused():
 def test_sizes_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f'{name} of KMeansCentroidHook must be at least 1'):
         KMeansCentroidHook(**{name: 0})
+
+
+def test_a_warm_start_keeps_clusters_what_they_were(tiny_config):
+    """With features that stay the same, centroids are found near their earlier places."""
+    shifts = {}
+    for warm in (False, True):
+        options = {
+            'train_cfg.max_epochs': 1,
+            'optim_wrapper.optimizer.lr': 0.0,
+            'model.backbone.norm_eval': True,
+            'default_hooks.clustering.warm_start': warm,
+        }
+        runner = Runner.from_cfg(tiny_config(options, str(warm)))
+        runner.train()
+        head = runner.model.decode_head
+        before = head.centroids.clone()
+        (hook,) = [h for h in runner.hooks if isinstance(h, KMeansCentroidHook)]
+        hook.before_train_epoch(runner)  # that of a second epoch, with other views
+        assert not torch.equal(head.centroids, before)
+        nearest = torch.cdist(head.centroids, before).argmin(2)
+        shifts[warm] = int((nearest != torch.arange(9)).sum())
+    assert shifts[True] <= 2 < shifts[False]
+
+
+def test_the_first_epoch_has_nothing_to_start_from(tiny_config):
+    found = []
+    for warm in (False, True):
+        options = {'train_cfg.max_epochs': 1, 'default_hooks.clustering.warm_start': warm}
+        runner = Runner.from_cfg(tiny_config(options, str(warm)))
+        runner.train()
+        found.append(runner.model.decode_head.centroids)
+    assert torch.equal(*found)

@@ -23,6 +23,8 @@ def method_config(tiny_config):
     def make(method: str, name: str, options: dict | None = None) -> Config:
         config = tiny_config({'train_cfg.max_epochs': 2, **(options or {})}, name)
         config.model.decode_head = HEADS[method]
+        if method == 'merged':
+            config.default_hooks.clustering.warm_start = True
         if method == 'mdc':
             config.train_dataloader.dataset.pipeline[1].num_views = 1
         return config
@@ -36,7 +38,7 @@ def state_of(config: Config, epoch: int) -> dict:
 
 @pytest.mark.parametrize('method', HEADS)
 def test_a_resumed_baseline_ends_as_the_run_that_was_never_stopped(method_config, method):
-    """Also the classifier of MDC, which starts every epoch anew, and merges of centroids."""
+    """Also MDC's classifier, new every epoch, and centroids that are merged and start warm."""
     whole = method_config(method, 'whole')
     Runner.from_cfg(whole).train()
     resumed = method_config(method, 'resumed')

@@ -163,6 +163,7 @@ def test_trained_ranks_agree_in_every_parameter_and_buffer(run_ranks, tmp_path):
     """Running statistics, the labeler of the last epoch, merges and principal components too."""
     options = ('train_cfg.max_epochs=2', 'model.decode_head.num_centroids=12')
     options += ('default_hooks.decoder.type=PrincipalDecoderHook',)
+    options += ('default_hooks.clustering.warm_start=True',)
     result = run_ranks(*options)
     assert result.returncode == 0, result.stdout + result.stderr
     state = assert_ranks_agree(tmp_path / 'two')

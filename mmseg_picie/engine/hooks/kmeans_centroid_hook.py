@@ -51,6 +51,9 @@ class KMeansCentroidHook(Hook):
             They are chosen at random, and their counts are scaled to the pixels that they stand
             for, so the fit weighs as much in the updates as one of all pixels. None for all, which
             is the released recipe.
+        warm_start (bool): whether the initial fit begins with the centroids of the epoch before,
+            so that clusters stay what they are as far as the features do. The released recipe
+            begins anew with random pixels.
 
     Raises:
         ValueError: If an argument is out of range, no seed is set, the train sampler is not an
@@ -68,6 +71,7 @@ class KMeansCentroidHook(Hook):
         norm_eval: bool = True,
         forward_batch_size: int | None = 16,
         max_init_points: int | None = 1_000_000,
+        warm_start: bool = False,
     ) -> None:
         given = dict(
             batch_size=batch_size,
@@ -100,6 +104,7 @@ class KMeansCentroidHook(Hook):
         self.norm_eval = norm_eval
         self.forward_batch_size = forward_batch_size if norm_eval else None
         self.max_init_points = max_init_points
+        self.warm_start = warm_start
 
     def settings(self, seed: int, epoch: int) -> PassSettings:
         """How the pass before an epoch clusters.
@@ -121,6 +126,7 @@ class KMeansCentroidHook(Hook):
             norm_eval=self.norm_eval,
             seed=seed,
             epoch=epoch,
+            warm_start=self.warm_start and epoch > 0,
         )
 
     def before_train(self, runner: Runner) -> None:

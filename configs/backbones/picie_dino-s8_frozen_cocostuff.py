@@ -1,0 +1,18 @@
+"""PiCIE on frozen DINO ViT-S/8 on COCO-Stuff-27, at 320 x 320.
+
+Command: python tools/train.py configs/backbones/picie_dino-s8_frozen_cocostuff.py
+timm downloads the weights from its hub; model.backbone.weights=FILE takes them from a file.
+"""
+
+_base_ = '../picie_vit-s14_frozen_cocostuff.py'
+
+model = dict(
+    data_preprocessor=dict(size_divisor=8),
+    backbone=dict(model_name='vit_small_patch8_224.dino', out_indices=(-1,), norm=True),
+)
+
+_base_.train_pipeline[1].update(base_size=640, view_size=320)
+_base_.test_pipeline[3].update(size=320)
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
+test_dataloader = val_dataloader
