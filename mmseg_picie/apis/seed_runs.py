@@ -18,6 +18,9 @@ from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
 from .score_logs import RunError, only_scores, read_last_scores
 
+#: Clusters that a judgement has found, in the work folder of a seed.
+CLUSTERS_FILE = 'clusters.npy'
+
 
 class SeedRun(NamedTuple):
     """What to run under one seed.
@@ -37,7 +40,9 @@ class SeedRun(NamedTuple):
     folder: Path
 
 
-def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
+def run_once(
+    run: SeedRun, fresh: bool, baselines: bool, judgement: bool = False
+) -> dict[str, dict]:
     """Train and score under one seed, or take the result of an earlier call.
 
     Args:
@@ -45,10 +50,12 @@ def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
         fresh (bool): also score centroids fitted afresh with the last checkpoint, if the method
             has centroids.
         baselines (bool): also score k-means without training.
+        judgement (bool): also judge the last checkpoint without labels.
 
     Returns:
-        dict[str, dict]: by row ('trained', and the names of baselines): ``metrics`` in percent and
-            ``seconds`` of wall time, None where the run was interrupted and resumed.
+        dict[str, dict]: by row ('trained', and the names of baselines): ``metrics`` in percent,
+            ``seconds`` of wall time, None where the run was interrupted and resumed, and perhaps
+            the figures of the ``judgement``.
 
     Raises:
         RunError: If a command fails.
@@ -67,6 +74,10 @@ def run_once(run: SeedRun, fresh: bool, baselines: bool) -> dict[str, dict]:
         scores = _call_for_scores(run, 'fit-centroids', [str(_last_checkpoint(run))])
         fresh_scores = only_scores(scores)
         rows['trained']['metrics'] |= {f'fresh/{key}': fresh_scores[key] for key in fresh_scores}
+        write_json(path, result)
+    if judgement and 'judgement' not in rows['trained']:
+        words = [str(_last_checkpoint(run)), '--clusters', str(run.folder / CLUSTERS_FILE)]
+        rows['trained']['judgement'] = _call_for_scores(run, 'judge', words)
         write_json(path, result)
     if baselines and len(rows) == 1:
         started = time.perf_counter()

@@ -36,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='also score k-means on raw colours and on untrained features, for the first config',
     )
     parser.add_argument(
+        '--pick',
+        action='store_true',
+        help='also judge each run without labels (picie judge), and choose a seed of each config',
+    )
+    parser.add_argument(
         '--plots',
         metavar='DIR',
         help='folder for plots: scores over epochs, IoU per class, clusters against classes',
@@ -73,7 +78,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
         print(f'[{i + 1}/{len(args.configs) * len(args.seeds)}] {label}, seed {job.seed} ...')
         sys.stdout.flush()
         try:
-            found = seed_runs.run_once(job, args.fresh, args.baselines and i < len(args.seeds))
+            baselines = args.baselines and i < len(args.seeds)
+            found = seed_runs.run_once(job, args.fresh, baselines, args.pick)
         except seed_runs.RunError as error:
             failures.append(error)
             print(printable(str(error)), flush=True)
@@ -87,6 +93,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     report = seed_runs.make_report(args.seeds, rows)
     if rows:
         print(seed_runs.write_report(Path(args.work_dir), report))
+        if args.pick:
+            _pick(Path(args.work_dir), rows, folders)
         if args.plots is not None:
             _plot(Path(args.plots), folders)
     if failures:
@@ -96,6 +104,23 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
         tell(parser.prog, sentence)
         parser.exit(1)
     return report
+
+
+def _pick(
+    work_dir: Path, rows: dict[str, dict[int, dict]], folders: dict[str, dict[int, Path]]
+) -> None:
+    """Judge the seeds of each row, and say which one is chosen."""
+    from ..apis.judged_runs import CHOOSING, judge_rows, write_judgement
+
+    text, chosen = write_judgement(work_dir, judge_rows(rows, folders))
+    print(text)
+    for name, choice in chosen.items():
+        gain = ''
+        if 'gain' in choice:
+            gain = (
+                f', {choice["gain"]:+.2f} mIoU to the mean seed, -{choice["loss"]:.2f} to the best'
+            )
+        print(f'Picked      {name}: seed {choice["seed"]}, by {CHOOSING}{gain}')
 
 
 def _plot(out: Path, folders: dict[str, dict[int, Path]]) -> None:

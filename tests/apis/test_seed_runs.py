@@ -109,9 +109,12 @@ def test_runs_are_summed_up_and_not_repeated(compare, tiny_config, tmp_path, cap
     table = Path('runs/seeds.md').read_text()
     assert f'{means:.2f} ± ' in table and 'k-means on raw colours' in table
     stamps = {p: p.stat().st_mtime_ns for p in Path('runs').rglob('epoch_1.pth')}
-    again = compare([*words, '--plots', 'plots'])
+    again = compare([*words, '--plots', 'plots', '--pick'])
     plots = {path.name for path in Path('plots').iterdir()}
     assert plots == {'curves.png', 'class_iou.png', 'confusion_tiny.png'}
+    judged = json.loads(Path('runs/judgement.json').read_text())
+    assert judged['runs']['tiny']['1']['mIoU'] == row['by_seed'][1]['metrics']['mIoU']
+    assert 'Picked      tiny: seed ' in capsys.readouterr().out
     counts = json.loads(Path('runs/tiny/seed_1/last_validation.json').read_text())
     assert np.shape(counts['confusions'])[1:] == (9, 9) and counts['epoch'] == 1
     assert again['rows']['tiny']['metrics'] == row['metrics']
