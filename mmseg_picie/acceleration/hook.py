@@ -10,6 +10,7 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from .allocator import release_freed_memory
+from .feature_cache import FeatureCache, keep_features
 from .in_place import save_results
 from .loading import load_on_threads
 from .precision import FORWARD_DTYPES, FrozenCopyIn
@@ -30,20 +31,31 @@ class AccelerationHook(Hook):
         frozen_dtype (str): precision of the passes that are not trained through, for clusters and
             pseudo-labels: 'float32'; 'bfloat16', by autocast; or 'auto', which is 'bfloat16' on a
             CPU that is faster by it (AMX, AMD's AVX512-BF16) and 'float32' elsewhere.
+        feature_cache (int): MiB of memory, on each rank, in which the maps of a frozen backbone are
+            kept from the clustering for the training of the same epoch; 0 for none.
 
     Raises:
-        ValueError: If ``frozen_dtype`` is unknown.
+        ValueError: If ``frozen_dtype`` is unknown, or ``feature_cache`` is negative.
     """
 
     priority = 'LOW'  # behind the clustering
 
-    def __init__(self, enabled: bool = True, frozen_dtype: str = 'auto') -> None:
+    def __init__(
+        self, enabled: bool = True, frozen_dtype: str = 'auto', feature_cache: int = 2048
+    ) -> None:
         if frozen_dtype not in FORWARD_DTYPES:
             raise ValueError(
                 f'frozen_dtype of AccelerationHook must be one of {FORWARD_DTYPES}, but got '
                 f'{frozen_dtype!r}.'
             )
+        if feature_cache < 0:
+            raise ValueError(
+                'feature_cache of AccelerationHook must be at least 0 MiB, but got '
+                f'{feature_cache}.'
+            )
         self.enabled = enabled
+        self.feature_cache = feature_cache
+        self._cache: FeatureCache | None = None
         self.frozen_dtype = frozen_dtype
 
     def before_run(self, runner: Runner) -> None:
@@ -51,13 +63,18 @@ class AccelerationHook(Hook):
         if self.enabled:
             for measure in MEASURES.values():
                 measure(runner, self.frozen_dtype)
+            self._cache = keep_features(_unwrap(runner), self.feature_cache)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Behind the clustering, whose tensors have other sizes than those of the training."""
         if self.enabled:
             release_freed_memory()
 
-    after_train_epoch = before_train_epoch
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Forget what belongs to this epoch."""
+        if self._cache is not None:
+            self._cache.clear()
+        self.before_train_epoch(runner)
 
 
 def load_between_steps(runner: Runner, frozen_dtype: str) -> None:

@@ -149,7 +149,7 @@ def _judge_views(runner: Runner, model: PiCIE, loader: dict) -> float:
     batches = _build(runner, loader)
     for batch in track(batches, 'Comparing views', len(batches)):
         data = model.data_preprocessor(batch, False)
-        seen = model.forward_frozen(data['inputs'])
+        seen = model.forward_frozen(data['inputs'], data['data_samples'])
         views = model.extract_views(seen, data['data_samples'], model.encoder)
         for clusters, maps in zip(found, views, strict=False):
             clusters.append(_logits(model, maps).argmax(1).cpu().numpy())

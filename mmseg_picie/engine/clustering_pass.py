@@ -190,7 +190,7 @@ def _forward(model: PiCIE, encoder: nn.Module, batch: dict) -> tuple[list[list[T
     """The decoder's maps of each view, and the samples."""
     data = model.data_preprocessor(batch, False)
     samples = data['data_samples']
-    inputs = model.forward_frozen(data['inputs'])
+    inputs = model.forward_frozen(data['inputs'], samples)
     return list(model.extract_views(inputs, samples, encoder)), samples
 
 

@@ -1,7 +1,8 @@
 """The PiCIE segmentor."""
 
+import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -93,7 +94,7 @@ class PiCIE(StrideFitting, ClusterPrediction):
         Raises:
             RuntimeError: If nothing was clustered before.
         """
-        seen = self.forward_frozen(inputs)
+        seen = self.forward_frozen(inputs, data_samples)
         labels = self.make_labels(seen, data_samples)
         views = list(self.extract_views(seen, data_samples, self.encoder))
         return self._weigh(
@@ -131,7 +132,9 @@ class PiCIE(StrideFitting, ClusterPrediction):
         """Maps of images (N, 3, H, W), of any size; heads resize their logits to the image."""
         return super().extract_feat(self.fit_images(inputs))
 
-    def forward_frozen(self, inputs: Sequence[Tensor]) -> Sequence[Inputs]:
+    def forward_frozen(
+        self, inputs: Sequence[Tensor], data_samples: SampleList
+    ) -> Sequence[Inputs]:
         """What the encoder sees of each view: the images, or the maps of a frozen backbone.
 
         A backbone that is not trained forwards each view once, for the pseudo-labels and for the
@@ -140,6 +143,7 @@ class PiCIE(StrideFitting, ClusterPrediction):
         Args:
             inputs (Sequence[Tensor]): at least V batches (N, 3, H, W). The first is cropped and
                 flipped already, the others are whole images.
+            data_samples (SampleList): N samples, whose images these are.
 
         Returns:
             list: for each of V views its images, fitted to the network's stride, or the backbone's
@@ -202,7 +206,7 @@ class PiCIE(StrideFitting, ClusterPrediction):
         Yields:
             dict[str, Tensor]: losses of one view.
         """
-        seen = self.forward_frozen(inputs)
+        seen = self.forward_frozen(inputs, data_samples)
         labels = self.make_labels(seen, data_samples)
         heads = self.heads()
         for view, maps in enumerate(self.extract_views(seen, data_samples, self.encoder)):
@@ -252,15 +256,29 @@ class PiCIE(StrideFitting, ClusterPrediction):
             return self.neck if self.with_neck else nn.Identity()
         return nn.Sequential(self.backbone, self.neck) if self.with_neck else self.backbone
 
-    def freeze_encoder(self) -> nn.Module:
+    def freeze_encoder(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
         """Take the present encoder as the one that makes pseudo-labels, in eval mode.
+
+        Args:
+            weights (Mapping, optional): of :attr:`labeler_weights`; that encoder is taken then.
 
         Returns:
             nn.Module: the copy of :attr:`encoder`.
         """
+        encoder = self.encoder
+        if weights is not None:
+            encoder = copy.deepcopy(encoder)
+            encoder.load_state_dict(weights)
         self._frozen_encoder.clear()  # before there is another
-        self._frozen_encoder.append(self.make_frozen(self.encoder))
+        self._frozen_encoder.append(self.make_frozen(encoder))
         return self._frozen_encoder[0]
+
+    @property
+    def labeler_weights(self) -> dict[str, Tensor] | None:
+        """State of the encoder that makes pseudo-labels; None before it was taken."""
+        if not self._frozen_encoder:
+            return None
+        return self._frozen_encoder[0].get_submodule('encoder').state_dict()
 
     def train(self, mode: bool = True) -> 'PiCIE':
         """Set the mode; frozen parts stay in eval mode."""

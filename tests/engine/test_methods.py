@@ -12,6 +12,7 @@ from mmseg_picie.apis.fresh_centroids import fit_fresh_centroids, without_augmen
 HEADS = {
     'mdc': dict(type='DeepClusterHead', num_clusters=9, in_channels=16),
     'iic': dict(type='IICHead', num_clusters=9, in_channels=16),
+    'kept': dict(type='CentroidHead', num_clusters=9, in_channels=16),
     'merged': dict(type='CentroidHead', num_clusters=9, in_channels=16, num_centroids=20),
 }
 
@@ -23,6 +24,8 @@ def method_config(tiny_config):
     def make(method: str, name: str, options: dict | None = None) -> Config:
         config = tiny_config({'train_cfg.max_epochs': 2, **(options or {})}, name)
         config.model.decode_head = HEADS[method]
+        if method == 'kept':
+            config.default_hooks.clustering.num_clusterings = 1
         if method == 'merged':
             config.default_hooks.clustering.warm_start = True
         if method == 'mdc':
@@ -38,7 +41,7 @@ def state_of(config: Config, epoch: int) -> dict:
 
 @pytest.mark.parametrize('method', HEADS)
 def test_a_resumed_baseline_ends_as_the_run_that_was_never_stopped(method_config, method):
-    """Also MDC's classifier, new every epoch, and centroids that are merged and start warm."""
+    """Also MDC's classifier, new every epoch, clusters that are kept, and warm starts."""
     whole = method_config(method, 'whole')
     Runner.from_cfg(whole).train()
     resumed = method_config(method, 'resumed')
@@ -84,3 +87,32 @@ def test_fresh_centroids_predict_in_place_of_mdcs_classifier(method_config):
     loaded = Runner.from_cfg(config).model
     loaded.load_state_dict(runner.model.state_dict())
     torch.testing.assert_close(loaded.decode_head(inputs), expected)
+
+
+def test_kept_clusters_and_pseudo_labels_are_those_of_the_first_epoch(method_config):
+    """The encoder is trained on, and what makes the labels is not."""
+    config = method_config('kept', 'kept')
+    runner = Runner.from_cfg(config)
+    runner.train()
+    first, second = state_of(config, 1), state_of(config, 2)
+    for key in ('decode_head.centroids', 'decode_head.cluster_counts'):
+        assert torch.equal(first['state_dict'][key], second['state_dict'][key])
+    lateral = 'neck.laterals.0.weight'
+    assert not torch.equal(first['state_dict'][lateral], second['state_dict'][lateral])
+    assert first['labeler'].keys() == second['labeler'].keys()
+    assert all(
+        torch.equal(first['labeler'][key], second['labeler'][key]) for key in first['labeler']
+    )
+    # As it was before the first step, which the optimiser has moved the first checkpoint from.
+    assert not torch.equal(first['labeler']['1.laterals.0.weight'], first['state_dict'][lateral])
+
+
+def test_a_checkpoint_without_what_makes_the_labels_is_refused(method_config):
+    whole = method_config('kept', 'whole')
+    whole.default_hooks.clustering.num_clusterings = None
+    Runner.from_cfg(whole).train()
+    assert 'labeler' not in state_of(whole, 1)
+    resumed = method_config('kept', 'resumed')
+    resumed.load_from, resumed.resume = str(Path(whole.work_dir) / 'epoch_1.pth'), True
+    with pytest.raises(ValueError, match='num_clusterings of KMeansCentroidHook is 1, so epoch 2 '):
+        Runner.from_cfg(resumed).train()

@@ -80,7 +80,7 @@ def test_one_pass_for_all_gives_the_losses_and_gradients_of_separate_ones(make_p
 def test_pseudo_labels_stay_those_of_the_epochs_start(make_picie, fit, pair):
     """The decoder that is trained is not the one that labels."""
     model = fit(make_picie(frozen=('backbone',)))
-    inputs = model.forward_frozen(pair[0])
+    inputs = model.forward_frozen(*pair)
     before = model.make_labels(inputs, pair[1])['decode']
     with torch.no_grad():
         for weight in model.neck.parameters():
@@ -142,7 +142,7 @@ def test_single_level_features_need_no_decoder(make_picie, fit, pair):
     gradient = model.backbone.timm_model.model.patch_embed.proj.weight.grad
     assert gradient.abs().sum() > 0
     views, samples = pair
-    maps = model.extract_views(model.forward_frozen(views), samples, model.encoder)
+    maps = model.extract_views(model.forward_frozen(views, samples), samples, model.encoder)
     first, second = maps
     assert first[0].shape == second[0].shape == (2, 12, 4, 6)
     (sample,) = model.eval().predict(images(1, 3, 40, 64))

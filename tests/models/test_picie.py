@@ -103,7 +103,7 @@ def test_labels_come_from_the_labeler_in_eval_mode(make_picie, fit, pair):
             buffer.copy_(images(*buffer.shape))
     fit(model)
     with torch.no_grad():
-        inputs = model.forward_frozen(pair[0])
+        inputs = model.forward_frozen(*pair)
         live = list(model.extract_views(inputs, pair[1], model.encoder))
         model.eval()
         frozen = list(model.extract_views(inputs, pair[1], model.encoder))

@@ -4,15 +4,19 @@ import torch
 from mmengine.dist import broadcast, get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner.checkpoint import weights_to_cpu
 from mmseg.registry import HOOKS
 from numpy.random import SeedSequence
-from torch import nn
+from torch import Tensor, nn
 
 from ...clustering import Clustering
 from ...datasets import EpochKeySampler
 from ...models import PiCIE, ViewHead
 from ..clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from ..distributed import average_statistics, unwrap_model
+
+#: Entry of a checkpoint: weights of the encoder that makes the pseudo-labels.
+LABELER = 'labeler'
 
 
 @HOOKS.register_module()
@@ -54,6 +58,9 @@ class KMeansCentroidHook(Hook):
         warm_start (bool): whether the initial fit begins with the centroids of the epoch before,
             so that clusters stay what they are as far as the features do. The released recipe
             begins anew with random pixels.
+        num_clusterings (int, optional): epochs that begin with a clustering. Later ones keep
+            clusters and pseudo-labels, whose encoder is stored in the checkpoints. None for all,
+            which is the paper's.
 
     Raises:
         ValueError: If an argument is out of range, no seed is set, the train sampler is not an
@@ -72,6 +79,7 @@ class KMeansCentroidHook(Hook):
         forward_batch_size: int | None = 16,
         max_init_points: int | None = 1_000_000,
         warm_start: bool = False,
+        num_clusterings: int | None = None,
     ) -> None:
         given = dict(
             batch_size=batch_size,
@@ -82,6 +90,7 @@ class KMeansCentroidHook(Hook):
             pixels_per_image=pixels_per_image,
             forward_batch_size=forward_batch_size,
             max_init_points=max_init_points,
+            num_clusterings=num_clusterings,
         )
         for name, value in given.items():
             if value is not None and value < 1:
@@ -105,6 +114,8 @@ class KMeansCentroidHook(Hook):
         self.forward_batch_size = forward_batch_size if norm_eval else None
         self.max_init_points = max_init_points
         self.warm_start = warm_start
+        self.num_clusterings = num_clusterings
+        self._stored_labeler: dict[str, Tensor] | None = None
 
     def settings(self, seed: int, epoch: int) -> PassSettings:
         """How the pass before an epoch clusters.
@@ -184,6 +195,9 @@ class KMeansCentroidHook(Hook):
         torch.manual_seed(int(sequence.generate_state(1)[0]))
         if not model.needs_centroids:
             return
+        if self.num_clusterings is not None and runner.epoch >= self.num_clusterings:
+            self._keep_clusters(runner, model)
+            return
         sampler = self._dataloader.sampler
         assert isinstance(sampler, EpochKeySampler)
         sampler.set_epoch(runner.epoch)
@@ -200,6 +214,33 @@ class KMeansCentroidHook(Hook):
         if not self.norm_eval:
             average_statistics(model)
             model.freeze_encoder()
+
+    def _keep_clusters(self, runner: Runner, model: PiCIE) -> None:
+        """Go on with the encoder that made the pseudo-labels; a resumed run has stored it."""
+        for name in model.heads():
+            runner.message_hub.pop_info(f'inertia/{name}', None)  # that of an earlier epoch
+        if model.labeler_weights is not None:
+            return
+        if self._stored_labeler is None:
+            raise ValueError(
+                f'num_clusterings of KMeansCentroidHook is {self.num_clusterings}, so epoch '
+                f'{runner.epoch + 1} needs the encoder that made the pseudo-labels, but the '
+                'checkpoint to resume from has none; resume with the num_clusterings that it was '
+                'trained with, or start anew.'
+            )
+        model.freeze_encoder(self._stored_labeler)
+        self._stored_labeler = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Store what makes the pseudo-labels of the epochs that do not cluster."""
+        weights = _model(runner).labeler_weights
+        if self.num_clusterings is not None and weights is not None:
+            checkpoint[LABELER] = weights_to_cpu(weights)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take it from a checkpoint that is resumed from."""
+        if runner._resume:
+            self._stored_labeler = checkpoint.get(LABELER)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Bring ranks together before anything is saved, scored or clustered."""
