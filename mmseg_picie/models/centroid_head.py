@@ -37,9 +37,10 @@ class CentroidHead(ViewHead):
         within_weight (float): weight of the cross-entropy within views in the loss.
         cross_weight (float): weight of the cross-entropy across views in the loss.
         align_corners (bool): as in mmseg, for the upsampling of logits.
-        num_centroids (int, optional): K', centroids of each view, which are merged to K clusters
-            for the prediction (:func:`merge_centroids`); the losses tell all of them apart. None
-            for K, the paper's. Buffers are then of K' instead of K, but for ``cluster_to_class``.
+        centroids_per_cluster (int): with more than one, each view has K' = K times as many
+            centroids, which are merged to K clusters for the prediction (:func:`merge_centroids`);
+            the losses tell all of them apart. Buffers are then of K' instead of K, but for
+            ``cluster_to_class``. The paper has one.
 
     Raises:
         ValueError: If an argument is out of range, or a checkpoint has other K, D, V or K'.
@@ -60,7 +61,7 @@ class CentroidHead(ViewHead):
         within_weight: float = 0.5,
         cross_weight: float = 0.5,
         align_corners: bool = False,
-        num_centroids: int | None = None,
+        centroids_per_cluster: int = 1,
     ) -> None:
         if class_weight not in CLASS_WEIGHTS:
             raise ValueError(
@@ -70,12 +71,11 @@ class CentroidHead(ViewHead):
             num_clusters, in_channels, in_index, num_views, num_views, predict_views, align_corners
         )
         del self.conv_seg  # it would be an unused parameter, on which DDP fails
-        self.num_centroids = num_centroids or num_clusters
-        if self.num_centroids < num_clusters:
+        if centroids_per_cluster < 1:
             raise ValueError(
-                f'num_centroids must be at least num_clusters = {num_clusters}, but got '
-                f'{num_centroids}.'
+                f'centroids_per_cluster must be at least 1, but got {centroids_per_cluster}.'
             )
+        self.num_centroids = centroids_per_cluster * num_clusters
         self.class_weight = class_weight
         self.within_weight = within_weight
         self.cross_weight = cross_weight
@@ -201,8 +201,8 @@ class CentroidHead(ViewHead):
             raise ValueError(
                 f'the checkpoint holds centroids of (views, K, D) = {tuple(loaded.shape)}, but the '
                 f'head is configured for {tuple(self.centroids.shape)}; set num_views, '
-                "num_clusters (or num_centroids) and in_channels of the head to the checkpoint's, "
-                "or take over the backbone alone by init_cfg=dict(type='Pretrained', "
+                'num_clusters, centroids_per_cluster and in_channels of the head to the '
+                "checkpoint's, or take over the backbone alone by init_cfg=dict(type='Pretrained', "
                 "checkpoint=..., prefix='backbone.')."
             )
         stored = state_dict.get(prefix + 'cluster_to_class')

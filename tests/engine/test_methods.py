@@ -13,7 +13,7 @@ HEADS = {
     'mdc': dict(type='DeepClusterHead', num_clusters=9, in_channels=16),
     'iic': dict(type='IICHead', num_clusters=9, in_channels=16),
     'kept': dict(type='CentroidHead', num_clusters=9, in_channels=16),
-    'merged': dict(type='CentroidHead', num_clusters=9, in_channels=16, num_centroids=20),
+    'merged': dict(type='CentroidHead', num_clusters=9, in_channels=16, centroids_per_cluster=2),
 }
 
 

@@ -161,7 +161,7 @@ def test_two_ranks_find_the_centroids_and_scores_of_one_process(
 @pytest.mark.slow
 def test_trained_ranks_agree_in_every_parameter_and_buffer(run_ranks, tmp_path):
     """Running statistics, the labeler of the last epoch, merges and principal components too."""
-    options = ('train_cfg.max_epochs=2', 'model.decode_head.num_centroids=12')
+    options = ('train_cfg.max_epochs=2', 'model.decode_head.centroids_per_cluster=2')
     options += ('default_hooks.decoder.type=PrincipalDecoderHook',)
     options += ('default_hooks.clustering.warm_start=True',)
     result = run_ranks(*options)

@@ -234,7 +234,7 @@ def test_mixed_precision_changes_neither_labels_nor_losses():
 
 
 def test_merged_centroids_predict_the_cluster_of_the_nearest_and_learn_apart():
-    head, plain = make_head(num_centroids=9), make_head(num_clusters=9)
+    head, plain = make_head(centroids_per_cluster=2), make_head(num_clusters=10)
     assert head.out_channels == head.num_clusters == K and head.cluster_to_class.shape == (2, K)
     views = [[maps(1)], [maps(2)]]
     logits, apart = head(views[0]), plain(views[0])
@@ -248,7 +248,7 @@ def test_merged_centroids_predict_the_cluster_of_the_nearest_and_learn_apart():
 
 
 def test_views_have_their_own_merges():
-    head = make_head(num_centroids=9, predict_views=(1, 0))
+    head = make_head(centroids_per_cluster=2, predict_views=(1, 0))
     logits = head([maps()])
     scores = unit(pixels(maps())) @ head.centroids[1].numpy().T
     best = head.merged[1].numpy()[scores.argmax(1)]
@@ -257,15 +257,17 @@ def test_views_have_their_own_merges():
 
 
 def test_merges_are_stored_and_others_refused(tmp_path):
-    head = make_head(num_centroids=9)
+    head = make_head(centroids_per_cluster=2)
     torch.save(head.state_dict(), tmp_path / 'head.pth')
     state = torch.load(tmp_path / 'head.pth')
-    other = make_head(fitted=False, num_centroids=9)
+    other = make_head(fitted=False, centroids_per_cluster=2)
     other.load_state_dict(state)
     assert torch.equal(other([maps()]), head([maps()]))
-    with pytest.raises(ValueError, match='merges its centroids to K = 5 clusters, .* to 4'):
-        make_head(num_clusters=4, num_centroids=9).load_state_dict(state)
+    with pytest.raises(ValueError, match='merges its centroids to K = 5 clusters, .* to 2'):
+        make_head(num_clusters=2, centroids_per_cluster=5).load_state_dict(state)
     with pytest.raises(RuntimeError, match='merged'):
-        make_head(num_clusters=9).load_state_dict({**state, 'cluster_to_class': torch.zeros(2, 9)})
-    with pytest.raises(ValueError, match='at least num_clusters = 5, but got 4'):
-        make_head(num_centroids=4)
+        make_head(num_clusters=10).load_state_dict(
+            {**state, 'cluster_to_class': torch.zeros(2, 10)}
+        )
+    with pytest.raises(ValueError, match='centroids_per_cluster must be at least 1, but got 0'):
+        make_head(centroids_per_cluster=0)

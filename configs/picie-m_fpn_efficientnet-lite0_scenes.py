@@ -1,0 +1,13 @@
+"""PiCIE-M with EfficientNet-Lite0 on made-up scenes, 9 classes.
+
+Recipe: docs/recipes.md (principal decoder, merged centroids); it is not in the paper.
+Command: python tools/train.py configs/picie-m_fpn_efficientnet-lite0_scenes.py
+"""
+
+_base_ = './picie_fpn_efficientnet-lite0_scenes.py'
+
+model = dict(decode_head=dict(centroids_per_cluster=5))
+default_hooks = dict(
+    decoder=dict(type='PrincipalDecoderHook'),
+    clustering=dict(warm_start=True, num_clusterings=3),
+)

@@ -1,0 +1,14 @@
+"""PiCIE-M on frozen DINOv2 ViT-S/14 on CamVid, 11 classes, at 224 x 224.
+
+Recipe: docs/recipes.md (principal decoder, merged centroids); it is not in the paper.
+Command: python tools/train.py configs/picie-m_vit-s14_frozen_camvid.py
+timm downloads the weights from its hub; model.backbone.weights=FILE takes them from a file.
+"""
+
+_base_ = './picie_vit-s14_frozen_camvid.py'
+
+model = dict(decode_head=dict(centroids_per_cluster=5))
+default_hooks = dict(
+    decoder=dict(type='PrincipalDecoderHook'),
+    clustering=dict(warm_start=True, num_clusterings=3),
+)
