@@ -32,6 +32,7 @@ from prettytable import PrettyTable, TableStyle
 
 from mmseg_picie.acceleration.allocator import choose_environment
 from mmseg_picie.apis.json_files import write_json
+from mmseg_picie.models.efficientnet_lite0 import SCHEME
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Distributions whose versions are told, where they are installed.
@@ -115,7 +116,8 @@ def read_configs(args: argparse.Namespace, path: str | Path | None = None) -> li
             loader.persistent_workers = loader.num_workers > 0
         if args.seed is not None:
             config.merge_from_dict(dict(randomness=dict(seed=args.seed)))
-        if '://' in ((config.model.backbone.get('init_cfg') or {}).get('checkpoint') or ''):
+        checkpoint = (config.model.backbone.get('init_cfg') or {}).get('checkpoint') or ''
+        if '://' in checkpoint and not checkpoint.startswith(SCHEME):  # that one is installed
             config.model.backbone.init_cfg = None
         configs.append(config)
     return configs

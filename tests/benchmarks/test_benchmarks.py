@@ -278,3 +278,32 @@ def test_tokens_that_tell_the_classes_apart_score_all(load):
     tokens = np.eye(4, dtype=np.float32)[labels]
     wanted = list(labels.repeat(8, 1).repeat(8, 2))
     assert load('dino_kmeans').score(tokens, tokens, wanted, 4, seed=0) == (100, 100)
+
+
+@pytest.mark.slow
+def test_variants_are_scored_by_what_compare_has_written(measure, config_path, tmp_path):
+    options = ('--work-dir', tmp_path / 'variants', '--epochs', 2, '--rows')
+    rows = measure('variants', config_path, *options, 'PiCIE', 'merged centroids')['rows']
+    assert [row['variant'] for row in rows] == ['PiCIE', 'merged centroids']
+    table = json.loads((tmp_path / 'variants' / 'seeds.json').read_text())['rows']
+    for row, name in zip(rows, ('picie', 'merged-centroids'), strict=True):
+        assert row['mIoU'] == table[name]['metrics']['mIoU']['mean'] <= row['best mIoU']
+        config = Config.fromfile(tmp_path / 'variants' / f'{name}.py')
+        assert config.train_cfg.max_epochs == 2
+    assert config.model.decode_head.centroids_per_cluster == 5
+
+
+def test_every_variant_changes_what_the_config_has(load, tmp_path):
+    """A key that nothing reads would make a row of PiCIE itself."""
+    variants = load('variants')
+    path = ROOT / 'configs' / 'picie_fpn_efficientnet-lite0_camvid.py'
+    parser = load('common').make_parser('Try.')
+    load('common').add_config(parser)
+    args = parser.parse_args([str(path)])
+    args.epochs = None
+    texts = set()
+    for name in variants.VARIANTS:
+        config = Config.fromfile(variants.write_config(args, tmp_path, name))
+        assert config.model.backbone.init_cfg.checkpoint == 'efficientnet-lite0://imagenet'
+        texts.add(config.pretty_text)
+    assert len(texts) == len(variants.VARIANTS)
