@@ -41,6 +41,22 @@ def without_augmentation(cfg: Config) -> Config:
     return cfg
 
 
+def on_validation_images(cfg: Config) -> Config:
+    """A copy of a config whose training images are those of its validation.
+
+    Args:
+        cfg (Config): with a validation.
+
+    Returns:
+        Config: the same, its training pipeline included.
+    """
+    cfg = copy.deepcopy(cfg)
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    cfg.train_dataloader.dataset = copy.deepcopy(cfg.val_dataloader.dataset)
+    cfg.train_dataloader.dataset.pipeline = pipeline
+    return cfg
+
+
 def pass_settings(runner: Runner) -> PassSettings:
     """The clustering of the config, for a single pass.
 
@@ -99,7 +115,11 @@ def fit_fresh_centroids(runner: Runner) -> None:
 
 
 def score_fresh_centroids(
-    cfg: Config, checkpoint: str, out: str | None = None, verbose: bool = True
+    cfg: Config,
+    checkpoint: str,
+    out: str | None = None,
+    verbose: bool = True,
+    on_validation: bool = False,
 ) -> Done:
     """Fit the centroids of a checkpoint afresh, and score them.
 
@@ -108,6 +128,8 @@ def score_fresh_centroids(
         checkpoint (str): file whose weights are used.
         out (str, optional): checkpoint to write, with the new centroids and their map to classes.
         verbose (bool): as of :func:`.runs.build_runner`.
+        on_validation (bool): whether the images of the validation are clustered, not those of the
+            training. Some papers do so.
 
     Returns:
         Done: the scores of the validation; none if the config has no validation.
@@ -115,7 +137,7 @@ def score_fresh_centroids(
     Raises:
         ValueError: As of :func:`fit_fresh_centroids`.
     """
-    cfg = without_augmentation(cfg)
+    cfg = without_augmentation(on_validation_images(cfg) if on_validation else cfg)
     cfg.load_from, cfg.resume = checkpoint, False
     runner = build_runner(cfg, verbose)
     announce(runner)

@@ -16,10 +16,14 @@ from prettytable import PrettyTable, TableStyle
 from ..whole_files import write_whole
 from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
-from .score_logs import RunError, only_scores, read_last_scores
+from .score_logs import RunError, only_scores, read_curves, read_last_scores
 
 #: Clusters that a judgement has found, in the work folder of a seed.
 CLUSTERS_FILE = 'clusters.npy'
+
+
+#: Begins the names of scores of the epoch that the labels of the validation choose.
+BEST = 'best-by-labels/'
 
 
 class SeedRun(NamedTuple):
@@ -41,7 +45,11 @@ class SeedRun(NamedTuple):
 
 
 def run_once(
-    run: SeedRun, fresh: bool, baselines: bool, judgement: bool = False
+    run: SeedRun,
+    fresh: bool,
+    baselines: bool,
+    judgement: bool = False,
+    fresh_on_val: bool = False,
 ) -> dict[str, dict]:
     """Train and score under one seed, or take the result of an earlier call.
 
@@ -51,6 +59,7 @@ def run_once(
             has centroids.
         baselines (bool): also score k-means without training.
         judgement (bool): also judge the last checkpoint without labels.
+        fresh_on_val (bool): like ``fresh``, with centroids fitted on the images of the validation.
 
     Returns:
         dict[str, dict]: by row ('trained', and the names of baselines): ``metrics`` in percent,
@@ -69,12 +78,14 @@ def run_once(
     if 'trained' not in rows:
         rows['trained'] = _train(run)
         write_json(path, result)
-    done = any(key.startswith('fresh/') for key in rows['trained']['metrics'])
-    if fresh and not done and has_centroids(run.config):
-        scores = _call_for_scores(run, 'fit-centroids', [str(_last_checkpoint(run))])
-        fresh_scores = only_scores(scores)
-        rows['trained']['metrics'] |= {f'fresh/{key}': fresh_scores[key] for key in fresh_scores}
-        write_json(path, result)
+    wanted = {'fresh': (fresh, []), 'fresh-on-val': (fresh_on_val, ['--on-val'])}
+    for name, (is_wanted, words) in wanted.items():
+        done = any(key.startswith(f'{name}/') for key in rows['trained']['metrics'])
+        if is_wanted and not done and has_centroids(run.config):
+            scores = _call_for_scores(run, 'fit-centroids', [str(_last_checkpoint(run)), *words])
+            found = {f'{name}/{key}': value for key, value in only_scores(scores).items()}
+            rows['trained']['metrics'] |= found
+            write_json(path, result)
     if judgement and 'judgement' not in rows['trained']:
         words = [str(_last_checkpoint(run)), '--clusters', str(run.folder / CLUSTERS_FILE)]
         rows['trained']['judgement'] = _call_for_scores(run, 'judge', words)
@@ -87,6 +98,19 @@ def run_once(
             rows[name] = dict(metrics=only_scores(found), seconds=seconds)
         write_json(path, result)
     return rows
+
+
+def read_best(folder: Path) -> dict[str, float]:
+    """Scores of the epoch with the highest mIoU, which looks at labels; later work reports it.
+
+    Args:
+        folder (Path): work folder of a finished run.
+
+    Returns:
+        dict[str, float]: accuracy and mIoU, their names beginning with :data:`BEST`.
+    """
+    best = max(read_curves(folder).values(), key=lambda scores: scores['mIoU'], default={})
+    return {BEST + key: best[key] for key in ('aAcc', 'mIoU') if key in best}
 
 
 def has_centroids(config: Config) -> bool:

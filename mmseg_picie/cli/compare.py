@@ -31,6 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--fresh', action='store_true', help='also score centroids fitted afresh at the end'
     )
     parser.add_argument(
+        '--fresh-on-val',
+        action='store_true',
+        help='also score centroids fitted on the images of the validation, as some papers do',
+    )
+    parser.add_argument(
+        '--best-epoch',
+        action='store_true',
+        help='also show the epoch that the labels of the validation choose, as many papers do',
+    )
+    parser.add_argument(
         '--baselines',
         action='store_true',
         help='also score k-means on raw colours and on untrained features, for the first config',
@@ -79,11 +89,13 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
         sys.stdout.flush()
         try:
             baselines = args.baselines and i < len(args.seeds)
-            found = seed_runs.run_once(job, args.fresh, baselines, args.pick)
+            found = seed_runs.run_once(job, args.fresh, baselines, args.pick, args.fresh_on_val)
         except seed_runs.RunError as error:
             failures.append(error)
             print(printable(str(error)), flush=True)
             continue
+        if args.best_epoch:
+            found['trained']['metrics'] |= seed_runs.read_best(job.folder)
         folders.setdefault(label, {})[job.seed] = job.folder
         for name, row in found.items():
             name = label if name == 'trained' else name

@@ -17,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file whose weights are used')
     parser.add_argument('--out', metavar='FILE', help='checkpoint to write, with the new centroids')
+    parser.add_argument(
+        '--on-val',
+        action='store_true',
+        help='cluster the images of the validation, which are then scored, as some papers do',
+    )
     parser.add_argument('--json', metavar='FILE', help='JSON file for the scores')
     common.add_common_arguments(parser)
 
@@ -40,10 +45,10 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     from ..apis.json_files import write_json
 
     cfg = common.load_config(parser, args)
-    common.require(parser, args, cfg, 'model', 'train')
+    common.require(parser, args, cfg, 'model', 'train', *(['val'] if args.on_val else []))
     with common.refuse(parser, '--launcher'):
         runs.prepare_launcher(cfg)
-    done = score_fresh_centroids(cfg, args.checkpoint, args.out, args.verbose)
+    done = score_fresh_centroids(cfg, args.checkpoint, args.out, args.verbose, args.on_val)
     if done.is_main:
         for name, value in done.metrics.items():
             print(f'fresh {name}: {value:.2f}')

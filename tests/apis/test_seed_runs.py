@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmseg_picie.apis.seed_runs import RunError, has_centroids, read_last_scores, summarise
+from mmseg_picie.apis.seed_runs import (
+    RunError,
+    has_centroids,
+    read_best,
+    read_last_scores,
+    summarise,
+)
 from mmseg_picie.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +59,14 @@ def test_the_last_validation_of_the_last_start_counts(tmp_path):
         folder.mkdir(parents=True)
         (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, lines)) + '\n')
     assert read_last_scores(tmp_path) == dict(mIoU=3.0, aAcc=4.0)
+
+
+def test_the_best_epoch_is_that_of_the_highest_miou(tmp_path):
+    folder = tmp_path / '20260101_000000' / 'vis_data'
+    folder.mkdir(parents=True)
+    lines = [dict(mIoU=m, aAcc=a, step=i) for i, (m, a) in enumerate([(1, 9), (3, 5), (2, 7)])]
+    (folder / 'scalars.json').write_text('\n'.join(map(json.dumps, lines)) + '\n')
+    assert read_best(tmp_path) == {'best-by-labels/aAcc': 5, 'best-by-labels/mIoU': 3}
 
 
 def test_a_folder_without_scores_is_named(tmp_path):
@@ -99,9 +113,14 @@ def test_runs_are_summed_up_and_not_repeated(compare, tiny_config, tmp_path, cap
     tiny_config({'train_cfg.max_epochs': 1})
     path = str(tmp_path / 'tiny.py')
     words = [path, '--seeds', '1', '2', '--work-dir', 'runs', '--fresh', '--baselines']
+    words += ['--fresh-on-val', '--best-epoch']
     report = compare(words)
     row = report['rows']['tiny']
     assert {'mIoU', 'aAcc', 'view1/mIoU', 'fresh/mIoU'} <= row['metrics'].keys()
+    fresh = [row['metrics'][f'{name}/mIoU']['mean'] for name in ('fresh', 'fresh-on-val')]
+    assert fresh[0] != fresh[1]
+    # There is one epoch, so it is the best one.
+    assert row['metrics']['best-by-labels/mIoU'] == row['metrics']['mIoU']
     assert row['by_seed'][1]['metrics'] != row['by_seed'][2]['metrics']
     means = np.mean([row['by_seed'][s]['metrics']['mIoU'] for s in (1, 2)])
     assert row['metrics']['mIoU']['mean'] == pytest.approx(means)
