@@ -4,17 +4,18 @@ Every round is a process of its own. It runs two epochs of the real training, wi
 config (checkpoints, pictures, validation), and then **the bound**: the bare encoder on tensors in
 memory, in float32, in the faster of two memory layouts, with the same batch sizes and threads, for
 the passes that the method needs. These are, for each view of each image: one forward pass for
-clustering (of the images that it uses), one for labels, one forward and backward for training.
-`ratio` is that of the second epoch without its evaluation and of the bound; `with_evaluation` is
-that of the whole epoch and of the bound with a forward pass over the validation images. Both are
-medians of the ratios of each round.
+clustering (of the images that it uses), one for labels, one forward and backward for training. A
+frozen backbone needs one forward pass for all of these, in the precision that frozen passes have;
+what follows it needs the others. `ratio` is that of the second epoch without its evaluation and of
+the bound; `with_evaluation` is that of the whole epoch and of the bound with a forward pass over
+the validation images. Both are medians of the ratios of each round.
 """
 
 from __future__ import annotations
 
 import gc
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,8 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS, MODELS
 from torch import nn
+
+from mmseg_picie.acceleration.precision import FrozenCopyIn
 
 LAYOUTS = {'contiguous': torch.contiguous_format, 'channels_last': torch.channels_last}
 
@@ -47,8 +50,8 @@ def measure(config: Config) -> dict[str, Any]:
 
 def measure_bound(config: Config) -> tuple[str, dict[str, float]]:
     """The faster layout, and seconds of the passes that the method needs."""
-    model = MODELS.build(config.model)
-    encoder = model.encoder.to('cuda' if torch.cuda.is_available() else 'cpu')
+    model = MODELS.build(config.model).to('cuda' if torch.cuda.is_available() else 'cpu')
+    encoder = model.encoder
     num_train, num_val = (
         len(DATASETS.build(config[name].dataset)) if config.get(name) else 0
         for name in ('train_dataloader', 'val_dataloader')
@@ -65,6 +68,8 @@ def measure_bound(config: Config) -> tuple[str, dict[str, float]]:
     if num_val:
         val = batch_sizes(num_val, config.val_dataloader.batch_size)
     evaluated = common.size_of(config, 'ResizeCenterCrop', 'size', default=view)
+    if model.has_frozen_backbone:
+        return 'contiguous', measure_frozen(model, train, label, cluster, val, view, evaluated)
     times: dict[str, list[float]] = {name: [] for name in LAYOUTS}
     for _ in range(3):
         for name, layout in LAYOUTS.items():
@@ -81,19 +86,51 @@ def measure_bound(config: Config) -> tuple[str, dict[str, float]]:
     )
 
 
+def measure_frozen(
+    model: Any,
+    train: list[int],
+    label: list[int],
+    cluster: list[int],
+    val: list[int],
+    view: tuple[int, int],
+    evaluated: tuple[int, int],
+) -> dict[str, float]:
+    """Seconds of the passes of a frozen backbone, and of what follows it."""
+    backbone = FrozenCopyIn('auto', model.backbone)
+    device = next(backbone.parameters()).device
+
+    def make_maps(size: int) -> list[torch.Tensor]:
+        return backbone(torch.randn(size, 3, *view, device=device))
+
+    views = model.num_views
+    after = partial(time_passes, model.encoder, shape=view, make_inputs=make_maps)
+    return dict(
+        backbone=time_passes(backbone, train * views, view),
+        clustering=after(cluster * views),
+        labelling=after(label * views),
+        training=after(train * views, training=True),
+        evaluation=time_passes(backbone, val, evaluated),
+    )
+
+
 def time_passes(
     encoder: nn.Module,
     sizes: Sequence[int],
     shape: tuple[int, int],
-    layout: torch.memory_format,
+    layout: torch.memory_format = torch.contiguous_format,
     training: bool = False,
+    make_inputs: Callable[[int], Any] | None = None,
 ) -> float:
     """Seconds of passes over batches of these sizes; what they need is made before."""
     encoder.to(memory_format=layout).train(training)
     device = next(encoder.parameters()).device
+
+    def make_images(size: int) -> torch.Tensor:
+        return torch.randn(size, 3, *shape, device=device).contiguous(memory_format=layout)
+
     images, gradients = {}, {}
     for size in set(sizes):
-        images[size] = torch.randn(size, 3, *shape, device=device).contiguous(memory_format=layout)
+        images[size] = (make_inputs or make_images)(size)
         with torch.no_grad():  # which is a warm-up, too
             gradients[size] = [torch.randn_like(level) for level in encoder(images[size])]
 

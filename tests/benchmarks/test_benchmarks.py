@@ -157,6 +157,16 @@ def test_an_epoch_is_compared_with_the_passes_it_needs(measure, config_path):
 
 
 @pytest.mark.slow
+def test_a_frozen_backbone_needs_one_pass(measure, config_path):
+    config = Config.fromfile(config_path)
+    config.model.frozen = ['backbone']
+    config.dump(config_path)
+    (row,) = measure('epoch', config_path, '--workers', 0, '--sizes', '32:48')['rows']
+    names = ('backbone', 'clustering', 'labelling', 'training', 'evaluation')
+    assert all(row[f'bound_{name}'] > 0 for name in names)
+
+
+@pytest.mark.slow
 def test_measures_are_switched_off_one_by_one(measure, config_path):
     names = ['channels last off', 'mimalloc off']
     rows = measure('tricks', config_path, '--epochs', 1, '--rows', *names)['rows']
