@@ -3,6 +3,7 @@
 from . import efficientnet_lite0  # noqa: F401 - registers where its weights come from
 from .centroid_head import CentroidHead
 from .deep_cluster_head import DeepClusterHead
+from .dense_crf import DenseCRF
 from .frozen_encoder import FrozenEncoder
 from .iic_head import IICHead
 from .picie import PiCIE
@@ -15,6 +16,7 @@ from .view_tta import ViewTTAModel
 __all__ = [
     'CentroidHead',
     'DeepClusterHead',
+    'DenseCRF',
     'FrozenEncoder',
     'IICHead',
     'PairedViewDataPreProcessor',

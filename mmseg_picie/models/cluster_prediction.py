@@ -3,12 +3,14 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
 from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
+from .dense_crf import DenseCRF
 from .view_head import ViewHead
 
 
@@ -21,11 +23,13 @@ class ClusterPrediction(EncoderDecoder):
     ``map_classes`` what these classes are called.
 
     Attributes:
+        crf (DenseCRF, optional): what refines predictions, if it is asked for.
         keeps_view_logits (bool): whether predictions of several views hold the logits of each, as
             ``view_seg_logits`` (V', K, H, W). They take much memory.
     """
 
     decode_head: ViewHead
+    crf: DenseCRF | None = None
     keeps_view_logits = False
     _dataset_meta: dict[str, Any] | None = None
 
@@ -44,6 +48,53 @@ class ClusterPrediction(EncoderDecoder):
     @dataset_meta.setter
     def dataset_meta(self, meta: dict[str, Any] | None) -> None:
         self._dataset_meta = meta
+
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """Predict clusters of images, and refine them by their colours if there is a CRF.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W) as the preprocessor makes them.
+            data_samples (SampleList, optional): N samples to write into.
+
+        Returns:
+            SampleList: of :meth:`postprocess_result`; behind a CRF, ``seg_logits`` are
+                probabilities.
+        """
+        if self.crf is None:
+            return super().predict(inputs, data_samples)
+        keeps, self.keeps_view_logits = self.keeps_view_logits, True
+        results = super().predict(inputs, data_samples)
+        self.keeps_view_logits = keeps
+        for image, sample in zip(inputs, results, strict=True):
+            self._refine(image, sample)
+        return results
+
+    def _refine(self, image: Tensor, sample: SegDataSample) -> None:
+        """Refine the prediction of each view."""
+        assert self.crf is not None
+        logits = sample.seg_logits.data[None]
+        if 'view_seg_logits' in sample:
+            logits = sample.view_seg_logits.data
+        meta = sample.metainfo
+        padding = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
+        left, right, top, bottom = padding
+        image = image[:, top : image.shape[1] - bottom, left : image.shape[2] - right]
+        if meta.get('flip'):  # as the prediction was flipped back
+            image = image.flip(2 if meta['flip_direction'] == 'horizontal' else 1)
+        colours = F.interpolate(image[None], logits.shape[2:], mode='bilinear', align_corners=False)
+        preprocessor = self.data_preprocessor
+        if getattr(preprocessor, '_enable_normalize', False):
+            colours = colours * preprocessor.std + preprocessor.mean
+        pixels = colours[0].round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+        found = torch.stack([self.crf(pixels, each) for each in logits])
+        sample.seg_logits = PixelData(data=found[0])
+        sample.pred_sem_seg = PixelData(data=found[0].argmax(0, keepdim=True))
+        if 'pred_view_sem_seg' in sample:
+            sample.pred_view_sem_seg = PixelData(data=found.argmax(1))
+            if self.keeps_view_logits:
+                sample.view_seg_logits.data = found
+            else:
+                del sample.view_seg_logits
 
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: OptSampleList = None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..views import crop_flip_features
 from .cluster_prediction import ClusterPrediction
+from .dense_crf import DenseCRF
 from .frozen_copy import FrozenCopy
 from .parts import check_encoder, check_heads, check_pretrained, freeze, take_moved_options
 from .stride import StrideFitting
@@ -42,6 +43,8 @@ class PiCIE(StrideFitting, ClusterPrediction):
             w1 = log K2 / (log K1 + log K2); 'equal': each with weight 1. No matter for one head.
         frozen (Sequence[str]): parts that are not trained, such as ``('backbone',)``: their
             weights get no gradient, and their normalisation statistics stay as they are.
+        crf (Mapping, optional): arguments of :class:`DenseCRF`, perhaps none, to refine predictions
+            by it. None for no CRF.
         kwargs: as of ``EncoderDecoder``.
 
     Attributes:
@@ -60,7 +63,12 @@ class PiCIE(StrideFitting, ClusterPrediction):
     _frozen_backbone: list[nn.Module]
 
     def __init__(
-        self, *args: Any, head_weights: str = 'log', frozen: Sequence[str] = (), **kwargs: Any
+        self,
+        *args: Any,
+        head_weights: str = 'log',
+        frozen: Sequence[str] = (),
+        crf: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         self.frozen_dtype = take_moved_options(kwargs)
         super().__init__(*args, **kwargs)
@@ -78,6 +86,7 @@ class PiCIE(StrideFitting, ClusterPrediction):
                 f'head_weights must be one of {HEAD_WEIGHTS}, but got {head_weights!r}.'
             )
         self.head_weights = head_weights
+        self.crf = None if crf is None else DenseCRF(**crf)
 
     def loss(self, inputs: Sequence[Tensor], data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of a batch of paired views.
