@@ -10,12 +10,15 @@ from mmengine.config import Config
 from mmseg.datasets import COCOStuffDataset
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
+from PIL import Image
 
 from mmseg_picie.datasets import COCOStuff27Dataset, SampleKey
+from mmseg_picie.datasets.cocostuff27 import HIERARCHY
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 #: Facts measured elsewhere, next to the repository where they are at hand.
 CLASSES_JSON = Path(__file__).parents[3] / 'shared' / 'data' / 'classes.json'
+SAMPLES = CLASSES_JSON.parent / 'cocostuff_samples'
 
 #: The published class hierarchy by names (Caesar et al., CVPR 2018): things, then stuff.
 PUBLISHED = {
@@ -254,3 +257,28 @@ def test_full_set_reads_all_images_for_training_and_evaluation():
     config = Config.fromfile(CONFIGS / 'cocostuff27_full.py')
     for split in ('train', 'val', 'test'):
         assert config[f'{split}_dataloader'].dataset.ann_file == ''
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason='real files of COCO-Stuff are not at hand')
+@pytest.mark.parametrize('split', ['train2017', 'val2017'])
+def test_real_files_are_cropped_and_labelled_as_pillow_and_the_table_say(split):
+    """Short side to 320, centre crop: the protocol of later papers, from the config's pipeline."""
+    config = Config.fromfile(CONFIGS / 'cocostuff27.py')
+    prefix = dict(img_path=split, seg_map_path=f'stuffthingmaps/{split}')
+    settings = dict(data_root=str(SAMPLES), ann_file='', data_prefix=prefix)
+    dataset = DATASETS.build(config.val_dataloader.dataset | settings)
+    assert len(dataset) == {'train2017': 13, 'val2017': 8}[split]
+    class_of = np.full(256, 255)
+    for number, members in enumerate(HIERARCHY.values()):
+        class_of[list(members)] = number
+    for item in dataset:
+        raw = Image.open(item['data_samples'].metainfo['seg_map_path'])
+        scale = 320 / min(raw.size)
+        width, height = (max(320, round(side * scale)) for side in raw.size)
+        resized = np.asarray(raw.resize((width, height), Image.Resampling.NEAREST))
+        top, left = (height - 320) // 2, (width - 320) // 2
+        expected = class_of[resized[top : top + 320, left : left + 320]]
+        found = item['data_samples'].gt_sem_seg.data[0].numpy()
+        assert item['inputs'].shape == (3, 320, 320) and found.shape == (320, 320)
+        assert (found != expected).mean() < 0.02  # where pixels lie between two of the file
+        assert set(np.unique(found)) <= set(range(27)) | {255}
