@@ -1,8 +1,7 @@
 """The PiCIE segmentor."""
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,18 +12,15 @@ from torch import Tensor, nn
 from ..views import crop_flip_features
 from .cluster_prediction import ClusterPrediction
 from .dense_crf import DenseCRF
-from .frozen_copy import FrozenCopy
-from .parts import check_encoder, check_heads, check_pretrained, freeze, take_moved_options
-from .stride import StrideFitting
+from .frozen_passes import FrozenPasses, Inputs
+from .parts import check_encoder, check_heads, check_pretrained, take_moved_options
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
-#: What an encoder sees of a view: images (N, 3, H, W), or the maps of a frozen backbone.
-Inputs = Tensor | list[Tensor]
 
 
 @MODELS.register_module()
-class PiCIE(StrideFitting, ClusterPrediction):
+class PiCIE(FrozenPasses, ClusterPrediction):
     """Unsupervised segmentation by invariance and equivariance in clustering (CVPR 2021).
 
     An ``EncoderDecoder`` whose heads learn clusters from views: :class:`CentroidHead` is PiCIE's, a
@@ -47,20 +43,11 @@ class PiCIE(StrideFitting, ClusterPrediction):
             by it. None for no CRF.
         kwargs: as of ``EncoderDecoder``.
 
-    Attributes:
-        make_frozen (Callable): makes the frozen copy of an encoder; :class:`FrozenCopy`, or what is
-            put in its place to compute the same in another way.
-
     Raises:
         TypeError: If a head is not a :class:`ViewHead`.
         ValueError: If ``head_weights`` is unknown, ``frozen`` names no part of the model, or
             nothing is left to train.
     """
-
-    make_frozen: Callable[[nn.Module], nn.Module] = FrozenCopy
-    # In lists, so that they are not registered as parts of the model.
-    _frozen_encoder: list[nn.Module]
-    _frozen_backbone: list[nn.Module]
 
     def __init__(
         self,
@@ -72,9 +59,7 @@ class PiCIE(StrideFitting, ClusterPrediction):
     ) -> None:
         self.frozen_dtype = take_moved_options(kwargs)
         super().__init__(*args, **kwargs)
-        self._frozen_encoder, self._frozen_backbone = [], []
-        # Now, so that the optimiser and a wrapper for several ranks see what is to be trained.
-        self._frozen_parts = freeze(self, frozen)
+        self.freeze_parts(frozen)
         for name, head in self.heads().items():
             if not isinstance(head, ViewHead):
                 raise TypeError(
@@ -140,38 +125,6 @@ class PiCIE(StrideFitting, ClusterPrediction):
     def extract_feat(self, inputs: Tensor) -> list[Tensor]:
         """Maps of images (N, 3, H, W), of any size; heads resize their logits to the image."""
         return super().extract_feat(self.fit_images(inputs))
-
-    def forward_frozen(
-        self, inputs: Sequence[Tensor], data_samples: SampleList
-    ) -> Sequence[Inputs]:
-        """What the encoder sees of each view: the images, or the maps of a frozen backbone.
-
-        A backbone that is not trained forwards each view once, for the pseudo-labels and for the
-        training.
-
-        Args:
-            inputs (Sequence[Tensor]): at least V batches (N, 3, H, W). The first is cropped and
-                flipped already, the others are whole images.
-            data_samples (SampleList): N samples, whose images these are.
-
-        Returns:
-            list: for each of V views its images, fitted to the network's stride, or the backbone's
-                maps.
-
-        Raises:
-            ValueError: If there are fewer views than the heads need.
-        """
-        if len(inputs) < self.num_views:
-            raise ValueError(
-                f'the heads learn from {self.num_views} views, but the pipeline makes '
-                f'{len(inputs)}; set num_views of PairedViews to {self.num_views}.'
-            )
-        views = [self.fit_images(images) for images in inputs[: self.num_views]]
-        if not self.has_frozen_backbone:
-            return views
-        if not self._frozen_backbone:  # now, as the way in which it is done may be changed before
-            self._frozen_backbone.append(self.make_frozen(self.backbone))
-        return [self._frozen_backbone[0](images) for images in views]
 
     def extract_views(
         self, inputs: Sequence[Inputs], data_samples: SampleList, encoder: nn.Module
@@ -252,49 +205,6 @@ class PiCIE(StrideFitting, ClusterPrediction):
             else:
                 heads['aux'] = self.auxiliary_head
         return heads
-
-    @property
-    def has_frozen_backbone(self) -> bool:
-        """Whether the whole backbone is not trained."""
-        return any(part is self.backbone for part in self._frozen_parts)
-
-    @property
-    def encoder(self) -> nn.Module:
-        """Backbone and decoder as one module; the decoder alone if the backbone is frozen."""
-        if self.has_frozen_backbone:
-            return self.neck if self.with_neck else nn.Identity()
-        return nn.Sequential(self.backbone, self.neck) if self.with_neck else self.backbone
-
-    def freeze_encoder(self, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
-        """Take the present encoder as the one that makes pseudo-labels, in eval mode.
-
-        Args:
-            weights (Mapping, optional): of :attr:`labeler_weights`; that encoder is taken then.
-
-        Returns:
-            nn.Module: the copy of :attr:`encoder`.
-        """
-        encoder = self.encoder
-        if weights is not None:
-            encoder = copy.deepcopy(encoder)
-            encoder.load_state_dict(weights)
-        self._frozen_encoder.clear()  # before there is another
-        self._frozen_encoder.append(self.make_frozen(encoder))
-        return self._frozen_encoder[0]
-
-    @property
-    def labeler_weights(self) -> dict[str, Tensor] | None:
-        """State of the encoder that makes pseudo-labels; None before it was taken."""
-        if not self._frozen_encoder:
-            return None
-        return self._frozen_encoder[0].get_submodule('encoder').state_dict()
-
-    def train(self, mode: bool = True) -> 'PiCIE':
-        """Set the mode; frozen parts stay in eval mode."""
-        super().train(mode)
-        for part in getattr(self, '_frozen_parts', ()):
-            part.eval()
-        return self
 
     def init_weights(self) -> None:
         """Initialise; a weight file of the backbone that is missing or does not fit is refused."""
