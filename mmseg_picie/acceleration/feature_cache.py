@@ -74,9 +74,12 @@ class FeatureCache:
         self.num_bytes = 0
 
     def _keep(self, key: Key, levels: list[Tensor]) -> None:
+        least = sum(level.numel() for level in levels) * torch.bfloat16.itemsize
+        if key in self._maps or self.num_bytes + least > self.most_bytes:
+            return
         kept = [_shrink(level.cpu()) for level in levels]
         size = sum(level.nbytes for level in kept)
-        if key not in self._maps and self.num_bytes + size <= self.most_bytes:
+        if self.num_bytes + size <= self.most_bytes:
             self._maps[key] = kept
             self.num_bytes += size
 

@@ -40,18 +40,21 @@ def check_disk_space(folder: str, size: int, number: int, at_once: int) -> None:
     )
 
 
-def estimate_checkpoint(model: nn.Module, optimizers: Iterable[torch.optim.Optimizer]) -> int:
+def estimate_checkpoint(
+    model: nn.Module, optimizers: Iterable[torch.optim.Optimizer], also: Iterable[nn.Module] = ()
+) -> int:
     """Estimate the size of a checkpoint.
 
     Args:
         model (nn.Module): whose weights it holds.
         optimizers (Iterable[Optimizer]): whose state it holds; before the first step there is none
             yet, but what there will be.
+        also (Iterable[nn.Module]): whose weights it holds as well.
 
     Returns:
         int: bytes.
     """
-    size = sum(_bytes(value) for value in model.state_dict().values())
+    size = sum(_bytes(value) for part in (model, *also) for value in part.state_dict().values())
     for optimizer in optimizers:
         slots = _count_slots(optimizer.defaults)
         for group in optimizer.param_groups:

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmseg_picie.apis.fresh_centroids import fit_fresh_centroids, without_augmentation
+from mmseg_picie.engine import WholeCheckpointHook
 
 HEADS = {
     'mdc': dict(type='DeepClusterHead', num_clusters=9, in_channels=16),
@@ -116,3 +117,14 @@ def test_a_checkpoint_without_what_makes_the_labels_is_refused(method_config):
     resumed.load_from, resumed.resume = str(Path(whole.work_dir) / 'epoch_1.pth'), True
     with pytest.raises(ValueError, match='num_clusterings of KMeansCentroidHook is 1, so epoch 2 '):
         Runner.from_cfg(resumed).train()
+
+
+@pytest.mark.parametrize('method', ['kept', 'merged'])
+def test_the_room_for_a_checkpoint_is_estimated_with_what_makes_the_labels(method_config, method):
+    config = method_config(method, method)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    (hook,) = [each for each in runner.hooks if isinstance(each, WholeCheckpointHook)]
+    size = (Path(config.work_dir) / 'epoch_2.pth').stat().st_size
+    # Of so small a network, the other entries are a part of it.
+    assert 0.8 * size < hook._estimate(runner)[0] <= size

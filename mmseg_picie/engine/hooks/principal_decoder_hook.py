@@ -86,10 +86,13 @@ class PrincipalDecoderHook(Hook):
         total: Moments | None = None
         for batch in track(loader, 'Looking at features', len(loader)):
             for images in model.data_preprocessor(batch, False)['inputs'][: model.num_views]:
-                stacked = neck.stack(model.backbone(model.fit_images(images)))
-                part = moments(self._choose(stacked.float(), generator))
-                pairs = zip(total, part, strict=True) if total else None
-                total = Moments(*(a + b for a, b in pairs)) if pairs else part
+                maps = model.backbone(model.fit_images(images))
+                chosen = self._choose(maps[0], generator)
+                for i in range(len(images)):  # all levels at the size of the finest are large
+                    stacked = neck.stack([level[i : i + 1].float() for level in maps])
+                    part = moments(stacked.flatten(2)[0, :, chosen].mT)
+                    pairs = zip(total, part, strict=True) if total else None
+                    total = Moments(*(a + b for a, b in pairs)) if pairs else part
         model.train(was_training)
         width = sum(neck.in_channels)
         if total is None:  # of a rank that has no image
@@ -98,8 +101,8 @@ class PrincipalDecoderHook(Hook):
             all_reduce(tensor)
         return total
 
-    def _choose(self, stacked: Tensor, generator: torch.Generator) -> Tensor:
-        """Points (P, C) of maps (N, C, H, W)."""
-        points = stacked.flatten(2)
-        chosen = torch.randperm(points.shape[2], generator=generator)[: self.pixels_per_image]
-        return points[:, :, chosen.to(points.device)].mT.flatten(0, 1)
+    def _choose(self, level: Tensor, generator: torch.Generator) -> Tensor:
+        """Numbers of pixels of a map (N, C, H, W), alike for the images of a batch."""
+        number = level.shape[2] * level.shape[3]
+        chosen = torch.randperm(number, generator=generator)[: self.pixels_per_image]
+        return chosen.to(level.device)

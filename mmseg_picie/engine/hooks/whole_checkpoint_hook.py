@@ -237,7 +237,10 @@ class WholeCheckpointHook(CheckpointHook):
     def _estimate(self, runner: Runner) -> tuple[int, int]:
         """Bytes of a checkpoint, and how many there will be at once."""
         optimizers = _optimizers(runner.optim_wrapper) if self.save_optimizer else ()
-        size = estimate_checkpoint(unwrap_model(runner), optimizers)
+        model: Any = unwrap_model(runner)
+        # The encoder that makes the pseudo-labels (KMeansCentroidHook).
+        keeps = any(getattr(hook, 'num_clusterings', None) for hook in runner.hooks)
+        size = estimate_checkpoint(model, optimizers, [model.encoder] if keeps else [])
         if self.interval <= 0 and not self.save_last:
             return size, 0
         end = runner.max_epochs if self.by_epoch else runner.max_iters
