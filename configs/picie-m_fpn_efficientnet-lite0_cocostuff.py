@@ -9,5 +9,5 @@ _base_ = './backbones/picie_fpn_efficientnet-lite0_cocostuff.py'
 model = dict(decode_head=dict(centroids_per_cluster=5))
 default_hooks = dict(
     decoder=dict(type='PrincipalDecoderHook'),
-    clustering=dict(warm_start=True, num_clusterings=3),
+    clustering=dict(warm_start=True, num_clusterings=2),
 )

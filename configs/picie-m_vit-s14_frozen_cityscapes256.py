@@ -10,5 +10,5 @@ _base_ = './picie_vit-s14_frozen_cityscapes256.py'
 model = dict(decode_head=dict(centroids_per_cluster=5))
 default_hooks = dict(
     decoder=dict(type='PrincipalDecoderHook'),
-    clustering=dict(warm_start=True, num_clusterings=3),
+    clustering=dict(warm_start=True, num_clusterings=2),
 )
