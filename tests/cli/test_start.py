@@ -21,6 +21,7 @@ TOOLS = {
     'run_seeds': 'compare',
     'few_labels': 'few-labels',
     'fit_centroids': 'fit-centroids',
+    'judge': 'judge',
     'store_map': 'store-map',
     'check_data': 'check-data',
     'demo': 'demo',

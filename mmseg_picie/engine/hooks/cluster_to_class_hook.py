@@ -26,8 +26,8 @@ class ClusterToClassHook(Hook):
     The map goes into the head's buffer ``cluster_to_class``, and :class:`WholeCheckpointHook`
     writes the checkpoint of the epoch again with it. Every checkpoint's ``dataset_meta`` names and
     colours the clusters, so that ``MMSegInferencer`` and ``inference_model`` do; without a map they
-    are called 'cluster 0' to 'cluster K-1'. The counts of pixels by class and cluster go into
-    ``last_validation.json`` of the work folder, for plots.
+    are called 'cluster 0' to 'cluster K-1'. The counts of pixels by class and cluster of a
+    training's last validation go into ``last_validation.json`` of the work folder, for plots.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -74,7 +74,8 @@ class ClusterToClassHook(Hook):
             found = torch.from_numpy(metric.cluster_to_class).to(found)
         broadcast(found)
         head.store_map(views, found, _meta_of(runner))
-        if is_main_process():
+        # To ask a runner that only validates for its epoch would build its training.
+        if is_main_process() and isinstance(runner._train_loop, BaseLoop):
             _write_counts(runner, metric, views)
 
 
