@@ -12,8 +12,8 @@ from .json_files import write_json
 from .judgement import rand_index
 from .seed_runs import CLUSTERS_FILE
 
-#: The figure that chooses a seed. docs/benchmarks.md says what it is worth.
-CHOOSING = 'seed agreement'
+#: The figure that chooses a seed. docs/recipes.md says what it is worth.
+CHOOSING = 'silhouette'
 
 
 def judge_rows(

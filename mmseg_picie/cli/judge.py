@@ -2,7 +2,7 @@
 
 Prints figures of its clusters on 100 training images: how far two augmented views agree, the
 silhouette of pixels, the entropy of cluster sizes, and the share of borders that lie on colour
-edges. docs/benchmarks.md says which of them go along with mIoU.
+edges. docs/recipes.md says which of them go along with mIoU.
 """
 
 from __future__ import annotations
