@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from prettytable import PrettyTable, TableStyle
 
 from ..whole_files import write_whole
@@ -35,7 +36,7 @@ def judge_rows(
         runs = {
             seed: rows[name][seed] for seed in by_seed if 'judgement' in rows[name].get(seed, {})
         }
-        clusters = {seed: np.load(by_seed[seed] / CLUSTERS_FILE) for seed in runs}
+        clusters = {seed: _read_clusters(by_seed[seed] / CLUSTERS_FILE) for seed in runs}
         judged[name] = {
             seed: {
                 key: float('nan') if value is None else value
@@ -46,6 +47,21 @@ def judge_rows(
             for seed, run in runs.items()
         }
     return judged
+
+
+def _read_clusters(path: Path) -> NDArray:
+    """Clusters that `picie judge` has written.
+
+    Raises:
+        ValueError: If the file is broken.
+    """
+    try:
+        return np.load(path)
+    except (EOFError, ValueError) as error:
+        raise ValueError(
+            f'{path} must hold the clusters of a judgement, but cannot be read ({error}); remove '
+            'it, and it is made again.'
+        ) from error
 
 
 def _agree(seed: int, clusters: Mapping[int, Any]) -> float:
@@ -104,7 +120,7 @@ def pick(judged: Mapping[str, Mapping[int, Mapping[str, float]]], figure: str = 
     """
     chosen: dict[str, dict[str, Any]] = {}
     for name, by_seed in judged.items():
-        known = {seed: run for seed, run in by_seed.items() if not np.isnan(run[figure])}
+        known = {s: run for s, run in by_seed.items() if not np.isnan(run.get(figure, np.nan))}
         if not known:
             continue
         seed = max(known, key=lambda key: known[key][figure])

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from prettytable import PrettyTable, TableStyle
 
+from ..models import PiCIE
 from ..whole_files import write_whole
 from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
@@ -86,7 +87,8 @@ def run_once(
             found = {f'{name}/{key}': value for key, value in only_scores(scores).items()}
             rows['trained']['metrics'] |= found
             write_json(path, result)
-    if judgement and 'judgement' not in rows['trained']:
+    judged = 'judgement' in rows['trained'] and (run.folder / CLUSTERS_FILE).is_file()
+    if judgement and not judged and is_picie(run.config):
         words = [str(_last_checkpoint(run)), '--clusters', str(run.folder / CLUSTERS_FILE)]
         rows['trained']['judgement'] = _call_for_scores(run, 'judge', words)
         write_json(path, result)
@@ -123,6 +125,18 @@ def has_centroids(config: Config) -> bool:
         bool: True for PiCIE and MDC, False for IIC and supervised heads.
     """
     return bool(getattr(find_head(config), 'needs_centroids', False))
+
+
+def is_picie(config: Config) -> bool:
+    """Whether its model is a PiCIE, which can be judged without labels.
+
+    Args:
+        config (Config): of a training.
+
+    Returns:
+        bool: False for a supervised model.
+    """
+    return issubclass(MODELS.get(config.model.type) or object, PiCIE)
 
 
 def find_head(config: Config) -> type | None:
@@ -163,6 +177,8 @@ def _is_row(row: Any) -> bool:
     """Whether it is a row of a result."""
     metrics = row.get('metrics') if isinstance(row, dict) else None
     values = [*metrics.values(), row.get('seconds')] if isinstance(metrics, dict) else ['']
+    judgement = row.get('judgement', {}) if isinstance(row, dict) else {}
+    values += judgement.values() if isinstance(judgement, dict) else ['']
     return all(value is None or isinstance(value, int | float) for value in values)
 
 

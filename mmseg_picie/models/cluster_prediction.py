@@ -63,8 +63,10 @@ class ClusterPrediction(EncoderDecoder):
         if self.crf is None:
             return super().predict(inputs, data_samples)
         keeps, self.keeps_view_logits = self.keeps_view_logits, True
-        results = super().predict(inputs, data_samples)
-        self.keeps_view_logits = keeps
+        try:
+            results = super().predict(inputs, data_samples)
+        finally:
+            self.keeps_view_logits = keeps
         for image, sample in zip(inputs, results, strict=True):
             self._refine(image, sample)
         return results

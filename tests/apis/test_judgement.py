@@ -6,13 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 from scipy.stats import entropy
 from sklearn.metrics import adjusted_rand_score
 
 from mmseg_picie.apis.judged_runs import correlate, judge_rows, pick, write_judgement
 from mmseg_picie.apis.judgement import edge_share, rand_index, silhouette, size_entropy
+from mmseg_picie.apis.seed_runs import is_picie
 from mmseg_picie.cli import main
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_borders_on_colour_edges_count_and_others_do_not():
@@ -134,3 +138,19 @@ def test_the_command_judges_any_head_and_repeats_itself(tiny_config, tmp_path, h
     assert clusters.shape == (20, 8, 16) and clusters.max() < 9
     assert np.array_equal(clusters, np.load(tmp_path / 'two.npy'))
     assert json.loads((tmp_path / 'one.json').read_text()).keys() == found[0].keys()
+
+
+def test_broken_clusters_are_refused_by_their_file(tmp_path):
+    (tmp_path / 'clusters.npy').write_bytes(b'nothing')
+    row = {1: dict(metrics={}, judgement=dict(silhouette=0.1))}
+    with pytest.raises(ValueError, match=r'clusters\.npy must hold the clusters .* remove it'):
+        judge_rows(dict(a=row), dict(a={1: tmp_path}))
+
+
+@pytest.mark.parametrize(
+    ('config', 'expected'),
+    [('picie-m_fpn_efficientnet-lite0_camvid', True), ('iic_fpn_r18_cocostuff', True)]
+    + [('linear-probe_fpn_r18_cocostuff', False), ('finetune/fcn_r18_camvid', False)],
+)
+def test_only_a_picie_is_judged(config, expected):
+    assert is_picie(Config.fromfile(ROOT / 'configs' / f'{config}.py')) == expected
