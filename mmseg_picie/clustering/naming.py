@@ -11,11 +11,12 @@ from .matching import UNMATCHED
 
 # RGB in hexadecimal digits; :func:`distinct_palette` says how they were found.
 _FIRST_COLOURS = (
-    '0072b2 e69f00 009e73 d55e00 56b4e9 cc79a7 f0e442 8400f0 783018 c0fc9c '
-    '603c60 00fccc 3c30a8 f00054 9078fc a8c060 841884 9ce4f0 84c084 a84818 '
-    'd800b4 d8f078 546c48 906078 7848e4 849cfc 789c30 d89ca8 60d8fc 6c3c48 '
-    'fc6ccc fc8448 a83084 cc6c6c 5400c0 fcc0b4 fc9ccc a8d884 0c843c a848d8'
-).split()
+    '0072b2', 'e69f00', '009e73', 'd55e00', '56b4e9', 'cc79a7', 'f0e442', '8400f0',
+    '783018', 'c0fc9c', '603c60', '00fccc', '3c30a8', 'f00054', '9078fc', 'a8c060',
+    '841884', '9ce4f0', '84c084', 'a84818', 'd800b4', 'd8f078', '546c48', '906078',
+    '7848e4', '849cfc', '789c30', 'd89ca8', '60d8fc', '6c3c48', 'fc6ccc', 'fc8448',
+    'a83084', 'cc6c6c', '5400c0', 'fcc0b4', 'fc9ccc', 'a8d884', '0c843c', 'a848d8',
+)  # fmt: skip
 
 
 class ClusterNames(NamedTuple):
