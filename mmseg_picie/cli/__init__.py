@@ -24,6 +24,7 @@ from .signals import stop_on_signals
 DESCRIPTION = 'Unsupervised semantic segmentation with PiCIE.'
 #: Command -> what it does. Its file is named after it.
 COMMANDS = {
+    'segment': 'segment a folder of photographs, without labels and config',
     'train': 'train a model',
     'test': 'score a checkpoint',
     'predict': 'segment images with a checkpoint',
@@ -47,7 +48,7 @@ CONVERTERS = {
     'potsdam3': 'the ISPRS Potsdam scenes, to tiles',
 }
 #: Commands that train or cluster, for which the allocator matters.
-_TRAINING = ('train', 'fit-centroids')
+_TRAINING = ('segment', 'train', 'fit-centroids')
 #: Commands that run others.
 _PARENTS = ('compare', 'few-labels', 'demo')
 #: What tells a process of a distributed job which one it is.

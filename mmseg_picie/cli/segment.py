@@ -1,0 +1,128 @@
+"""Segment a folder of photographs: no labels and no config are needed.
+
+Looks at the folder, trains on it, and segments all images. DIR then holds label maps, overlays, a
+legend, a report to look at in a browser, and model.pth, the model in one file, which segments other
+folders: picie segment --model DIR/model.pth OTHER_FOLDER. The same command goes on where it was
+stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from . import common, outputs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument('folder', metavar='FOLDER', help='folder of images, nested or flat')
+    parser.add_argument(
+        '--out', metavar='DIR', help='folder for the results (default: FOLDER_segments)'
+    )
+    parser.add_argument(
+        '--clusters', type=int, metavar='K', help='number of segments (default: 12)'
+    )
+    parser.add_argument(
+        '--recipe',
+        choices=('quick', 'picie', 'best'),
+        help="quick: no training, a first look; picie: the paper's; best: PiCIE-M on DINOv2 if its "
+        'weights can be had (default: best)',
+    )
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument('--epochs', type=int, metavar='N', help='how long to train')
+    group.add_argument('--minutes', type=float, metavar='M', help='how long to train, about')
+    parser.add_argument('--seed', type=int, help='of every random choice (default: 0)')
+    parser.add_argument(
+        '--labels',
+        metavar='FOLDER',
+        help='label maps of some images, NAME.png for NAME.jpg: class ids from 0, 255 for none; '
+        'classes.txt in it names the classes. Scores and names come from them',
+    )
+    parser.add_argument('--weights', metavar='FILE', help="DINOv2's weights, for the recipe best")
+    parser.add_argument(
+        '--model', metavar='FILE', help='model.pth of an earlier call; nothing is trained then'
+    )
+    parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
+    parser.add_argument(
+        '--show-config', action='store_true', help='print the config of the recipe, and end'
+    )
+    common.add_verbose(parser)
+
+
+def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse values out of range and files that are not there."""
+    for name in ('folder', 'labels'):
+        path = getattr(args, name)
+        if path is not None and not Path(path).is_dir():
+            option = name if name == 'folder' else f'--{name}'
+            parser.error(f'argument {option}: there is no folder {path}; check the path')
+    if args.weights is not None and not Path(args.weights).is_file():
+        parser.error(f'argument --weights: there is no file {args.weights}; check the path')
+    if args.model is not None:
+        common.check_checkpoint(parser, '--model', args.model)
+        for name in ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'weights'):
+            if getattr(args, name) is not None:
+                parser.error(
+                    f'argument --{name}: a model is taken as it is, so leave --{name} or --model '
+                    'out'
+                )
+    outputs.check_folder(parser, '--out', args.out)
+
+
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
+    """Segment.
+
+    Returns:
+        What is in the folder of the results; None for `--show-config`.
+    """
+    from ..apis import prediction
+    from ..apis import segment as segmenting
+
+    names = ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'weights', 'model')
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    out = args.out or str(segmenting.default_out(args.folder))
+    with common.refuse(parser, errors=(ValueError,)):
+        request = segmenting.Request(args.folder, out, **given)
+    if args.show_config:
+        print(show_config(request))
+        return None
+    device = args.device or prediction.default_device()
+    with common.refuse(parser, '--device'):
+        prediction.check_device(device)
+    result = segmenting.segment_folder(request, device, args.verbose)
+    common.print_facts(
+        {
+            'Labels': result.out / 'labels',
+            'Overlays': result.out / 'overlays',
+            'Legend': result.out / 'legend.json',
+            'Model': result.model if result.model.is_file() else args.model,
+        }
+    )
+    return result
+
+
+def show_config(request: Any) -> str:
+    """The config of a request, to be saved and changed.
+
+    Args:
+        request: What to do.
+
+    Returns:
+        Text of a config file, with the command that runs it above.
+    """
+    from ..apis import recipes
+    from ..apis import segment as segmenting
+    from ..datasets.image_files import find_images
+
+    choice = recipes.choose_recipe(request.recipe, request.weights)
+    config = segmenting.build_config(request, choice, len(find_images(request.folder)))
+    command = 'train' if choice.recipe.trains else 'fit-centroids'
+    options = '' if choice.recipe.trains else ' --out model.pth'
+    lines = [
+        f'# Command: picie {command} THIS_FILE{options}',
+        f'# It is {choice.recipe.config} with your settings.',
+        config.pretty_text,
+    ]
+    return '\n'.join(lines)
