@@ -226,7 +226,7 @@ def name_checkpoint(checkpoint: str | Path, names: str | Path, out: str | Path) 
     info = (content.get('meta') or {}) | dict(dataset_meta=called._asdict())
     same = os.path.exists(out) and os.path.samefile(checkpoint, out)
     kept = content if same and 'state_dict' in content else {}
-    save_whole(kept | dict(meta=info, state_dict=state), out)
+    save_whole(dict(kept) | dict(meta=info, state_dict=state), out)
     return list(called.classes)
 
 

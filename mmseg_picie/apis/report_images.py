@@ -130,14 +130,16 @@ def _see(model: PiCIE, batch: list[_Loaded], predict: Predict | None) -> Iterato
     elif not _predicts_by_logits(model, data['data_samples']):
         samples = model.predict(data['inputs'], data['data_samples'])
         given = [sample.pred_sem_seg.data[0].cpu().numpy() for sample in samples]
+    # In two steps, as mmseg does: to the network's input, and to the image.
+    upsample = partial(F.interpolate, mode='bilinear', align_corners=head.align_corners)
+    fine = upsample(logits, tuple(data['inputs'].shape[2:]))
     for i, loaded in enumerate(batch):
         size = fit_within(loaded.shape, PICTURE_SIDE)
         found = given[i]
         if found is None:
-            large = F.interpolate(
-                logits[i : i + 1], size, mode='bilinear', align_corners=head.align_corners
-            )
-            clusters = large[0].max(0).indices.cpu().numpy()  # sooner than argmax
+            clusters = (
+                upsample(fine[i : i + 1], size)[0].max(0).indices.cpu().numpy()
+            )  # sooner than argmax
             cells = logits[i].argmax(0)
         else:
             clusters = _shrink(found, size)

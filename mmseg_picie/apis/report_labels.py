@@ -1,6 +1,7 @@
 """Label maps of some images, for a report."""
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,11 @@ from PIL import Image
 
 from ..datasets.base import INVALID_LABEL, KeyedSegDataset, unchecked_files
 from ..datasets.image_files import check_label_map
-from .prediction import Source
+from ..datasets.text_files import read_lines
+from .json_files import read_json
+from .labelled_folder import CLASSES_FILE
+from .prediction import Source, find_sources
+from .run_history import Run
 
 #: Reads the classes of an image: (H, W), 255 where there is none; None if it has no labels.
 ReadLabels = Callable[[Source], NDArray | None]
@@ -37,8 +42,9 @@ class Labels(NamedTuple):
 def read_label_folder(folder: str | Path, sources: Sequence[Source], config: Config) -> Labels:
     """Take label maps from a folder.
 
-    They are named as the images, up to the endings that the config's data set states. If that data
-    set has classes, it says what the values on disk mean; if not, they are numbers of classes.
+    They are named as the images, up to the endings that the config's data set states. What values
+    mean is said by a file ``classes.txt`` in the folder, one name a line, or else by that data set;
+    without both they are numbers of classes. 255 is no class.
 
     Args:
         folder (str or Path): label maps, nested as the images are.
@@ -67,7 +73,11 @@ def read_label_folder(folder: str | Path, sources: Sequence[Source], config: Con
             'maps as the images, and give the folder that lies beside that of the images.'
         )
     table, classes = np.arange(_ALL), [f'class {i}' for i in range(_ALL - 1)]
-    if dataset is not None and dataset.metainfo.get('classes'):
+    listing = Path(folder, CLASSES_FILE)
+    if listing.is_file():
+        classes = read_lines(listing)
+        table[len(classes) : -1] = INVALID_LABEL
+    elif dataset is not None and dataset.metainfo.get('classes'):
         table, classes = dataset.label_lut.astype(int), list(dataset.metainfo['classes'])
 
     def read(source: Source) -> NDArray | None:
@@ -80,13 +90,40 @@ def read_label_folder(folder: str | Path, sources: Sequence[Source], config: Con
         labels = table[raw]
         if (labels == INVALID_LABEL).any():
             raise ValueError(
-                f'label map {path} holds the value {raw[labels == INVALID_LABEL][0]}, which is no '
-                f'class of {type(dataset).__name__}; convert the label maps, or give the config '
-                'of the data set that they belong to.'
+                f'label map {path} holds the value {raw[labels == INVALID_LABEL][0]}, which is '
+                f'none of the {len(classes)} classes; convert it, or say by {listing}, one a line, '
+                'what the values from 0 on are called.'
             )
         return labels
 
     return Labels(classes, read)
+
+
+def images_of(run: Run, config: Config) -> list[Source]:
+    """The images that a model was trained on.
+
+    Args:
+        run (Run): its training.
+        config (Config): of the training.
+
+    Returns:
+        list[Source]: all of them.
+
+    Raises:
+        FileNotFoundError: If they are not there.
+        ValueError: If nothing says which files they are.
+    """
+    if run.config is not None:
+        return training_images(config)
+    path = run.checkpoint.with_name('run.json')
+    settings = read_json(path).get('settings') if path.is_file() else None
+    folder = settings.get('folder') if isinstance(settings, dict) else None
+    if not isinstance(folder, str):
+        raise ValueError(
+            f'nothing beside {run.checkpoint} says which images it was trained on; give a folder '
+            'of images by --images.'
+        )
+    return find_sources([folder])
 
 
 def training_images(config: Config) -> list[Source]:
@@ -131,6 +168,7 @@ def _labelled_dataset(config: Config) -> KeyedSegDataset | None:
             continue
         kind = DATASETS.get(settings.type)
         if isinstance(kind, type) and issubclass(kind, KeyedSegDataset):
+            lazy = dict(lazy_init=True) if 'lazy_init' in signature(kind).parameters else {}
             with unchecked_files():
-                return DATASETS.build(dict(settings, pipeline=[], lazy_init=True))
+                return DATASETS.build(dict(settings, pipeline=[], **lazy))
     return None

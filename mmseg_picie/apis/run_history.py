@@ -19,8 +19,11 @@ from ..version import __version__
 from ..visualization.report import Curve, Line
 from .comparison_plots import read_counts
 from .json_files import read_json
+from .model_file import is_model_file
 from .score_logs import only_scores, read_records
 
+# What `picie segment` calls its model and the folder of its training.
+MODEL_FILE, TRAINING = 'model.pth', 'training'
 # How mmengine begins a line of its log.
 _STAMP = re.compile(rb'(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - mmengine', re.MULTILINE)
 # Scores that are drawn, and what they are called for people.
@@ -35,12 +38,13 @@ class Run(NamedTuple):
     """A training.
 
     Attributes:
-        config (Path): file of its config.
+        config (Path, optional): file of its config; None if the checkpoint is a model file, which
+            holds its settings.
         checkpoint (Path): file of its weights.
         work_dir (Path, optional): where it has left its logs, if that is known.
     """
 
-    config: Path
+    config: Path | None
     checkpoint: Path
     work_dir: Path | None
 
@@ -68,7 +72,8 @@ def find_run(path: str | Path, config: str | Path | None = None) -> Run:
     """Find config and checkpoint of a training.
 
     Args:
-        path (str or Path): its work folder, or a checkpoint.
+        path (str or Path): its work folder, a folder of `picie segment`, a checkpoint, or a model
+            file.
         config (str or Path, optional): file of the config; by default the one that mmengine has
             written into the folder.
 
@@ -85,10 +90,17 @@ def find_run(path: str | Path, config: str | Path | None = None) -> Run:
             f'{path} does not exist; give the work folder of a training, or a checkpoint.'
         )
     folder = path if path.is_dir() else path.parent
+    if path.is_dir() and (path / MODEL_FILE).is_file():
+        path = path / MODEL_FILE
     checkpoint = _last_checkpoint(path) if path.is_dir() else path
-    has_logs = any(folder.glob('*/vis_data/scalars.json'))
+    if config is None and is_model_file(checkpoint):
+        return Run(None, checkpoint, _with_logs(folder / TRAINING))
     found = Path(config) if config is not None else _find_config(folder, path)
-    return Run(found, checkpoint, folder if has_logs else None)
+    return Run(found, checkpoint, _with_logs(folder))
+
+
+def _with_logs(folder: Path) -> Path | None:
+    return folder if any(folder.glob('*/vis_data/scalars.json')) else None
 
 
 def _last_checkpoint(folder: Path) -> Path:
@@ -182,6 +194,8 @@ def read_history_of(run: Run) -> History | None:
     if run.work_dir is None:
         return None
     history = read_history(run.work_dir)
+    if run.config is None:  # of the last epoch
+        return history
     meta = read_checkpoint(str(run.checkpoint)).get('meta') or {}
     if meta.get('epoch') == history.epoch:
         return history
@@ -203,7 +217,7 @@ def describe_settings(run: Run, config: Config) -> dict[str, str]:
     train = config.get('train_cfg') or {}
     found = {
         'Checkpoint': str(run.checkpoint),
-        'Config': str(run.config),
+        'Config': '' if run.config is None else str(run.config),
         'Backbone': ' '.join(str(kind) for kind in kinds if kind),
         'Epochs': train.get('max_epochs'),
         'Batch size': (config.get('train_dataloader') or {}).get('batch_size'),

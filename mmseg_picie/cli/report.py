@@ -19,7 +19,9 @@ from . import common, outputs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        'run', metavar='WORK_DIR_OR_CHECKPOINT', help='work folder of a training, or a checkpoint'
+        'run',
+        metavar='WORK_DIR_OR_CHECKPOINT',
+        help='work folder of a training or of `picie segment`, a checkpoint, or a model file',
     )
     parser.add_argument(
         '--config', help='config of the training (default: the one beside the checkpoint)'
@@ -60,19 +62,26 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Segment and write."""
-    from ..apis import prediction, report, report_labels, run_history
+    from ..apis import model_file, prediction, report, report_labels, run_history
 
     found = run_history.find_run(args.run, args.config)
-    args.config = str(found.config)
-    cfg = common.read_config(parser, args, predicts=True)
-    common.require(parser, args, cfg, 'model', 'inference')
+    if found.config is None:
+        if args.cfg_options:
+            parser.error(
+                'argument --cfg-options: a model file holds its own settings; leave the option out'
+            )
+        cfg = model_file.read_settings(found.checkpoint)
+    else:
+        args.config = str(found.config)
+        cfg = common.read_config(parser, args, predicts=True)
+        common.require(parser, args, cfg, 'model', 'inference')
     device = args.device or prediction.default_device()
     with common.refuse(parser, '--device'):
         prediction.check_device(device)
     if args.images:
         sources = prediction.find_sources(args.images)
     else:
-        sources = report_labels.training_images(cfg)
+        sources = report_labels.images_of(found, cfg)
     labels = None
     if args.labels:
         with common.refuse(parser, '--labels'):
