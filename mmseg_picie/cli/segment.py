@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--recipe',
-        choices=('quick', 'picie', 'best'),
-        help="quick: no training, a first look; picie: the paper's; best: PiCIE-M on DINOv2 if its "
-        'weights can be had (default: best)',
+        choices=('quick', 'picie', 'picie-m', 'best'),
+        help="quick: no training, a first look; picie: the paper's; picie-m: a better one; best: "
+        'picie-m on DINOv2 if its weights can be had (default: best)',
     )
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--epochs', type=int, metavar='N', help='how long to train')

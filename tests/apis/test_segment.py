@@ -41,7 +41,7 @@ def offline(monkeypatch):
 @pytest.mark.parametrize(
     ('settings', 'sentence'),
     [
-        (dict(recipe='fast'), "recipe must be one of quick, picie, best, but got 'fast'"),
+        (dict(recipe='fast'), "recipe must be one of quick, picie, picie-m, best, but got 'fast'"),
         (dict(clusters=1), 'clusters must be at least 2, but got 1'),
         (dict(epochs=0), 'epochs must be positive, but got 0'),
         (dict(minutes=-1), 'minutes must be positive, but got -1'),
