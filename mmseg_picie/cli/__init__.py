@@ -33,6 +33,8 @@ COMMANDS = {
     'few-labels': 'compare starting weights for a supervised training at few labels',
     'fit-centroids': 'fit the centroids of a checkpoint afresh and score them',
     'judge': 'judge a checkpoint without labels',
+    'report': 'write a page that shows what each cluster is',
+    'name': "name a model's clusters by hand",
     'store-map': "name a model's clusters by labelled images",
     'check-data': 'check the data that a config reads',
     'convert': 'convert checkpoints and data sets',
