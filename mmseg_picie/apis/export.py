@@ -184,7 +184,10 @@ def _exact_padding() -> Iterator[None]:
         return
 
     def pad(x: int, kernel_size: int, stride: int, dilation: int) -> int:
-        return max((-(-x // stride) - 1) * stride + (kernel_size - 1) * dilation + 1 - x, 0)
+        reach = (kernel_size - 1) * dilation + 1
+        padding = (-(-x // stride) - 1) * stride + reach - x
+        # It cannot be negative then, and a maximum of what is not known cannot be simplified.
+        return padding if reach >= stride else max(padding, 0)
 
     with mock.patch.object(module, 'get_same_padding', pad):
         yield

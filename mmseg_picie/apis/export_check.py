@@ -1,7 +1,7 @@
 """Check an exported file against the model that it was made of, on real images."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -107,7 +107,7 @@ def _spread(items: Sequence, number: int) -> list[int]:
     return sorted({i * len(items) // number for i in range(number)})
 
 
-def check(model: PiCIE, exported: Exported, images: Iterator[NDArray[np.uint8]]) -> Checked:
+def check(model: PiCIE, exported: Exported, images: Iterable[NDArray[np.uint8]]) -> Checked:
     """Compare ids and confidence of a file with those of mmseg's prediction by the model.
 
     Both see one image after the other, in turn, on the CPU, with the threads of torch.
@@ -115,7 +115,7 @@ def check(model: PiCIE, exported: Exported, images: Iterator[NDArray[np.uint8]])
     Args:
         model (PiCIE): as it was exported, on the CPU.
         exported (Exported): the file.
-        images (Iterator[NDArray]): of :func:`read_images`.
+        images (Iterable[NDArray]): of :func:`read_images`.
 
     Returns:
         Checked: the comparison.
@@ -123,7 +123,8 @@ def check(model: PiCIE, exported: Exported, images: Iterator[NDArray[np.uint8]])
     Raises:
         RuntimeError: If they differ by more than rounding.
     """
-    run, table = load_runner(exported), torch.from_numpy(exported.ids.of_clusters)
+    run = load_runner(exported)
+    table = torch.from_numpy(exported.ids.of_clusters)
     difference, differing, pixels = 0.0, 0, 0
     times: list[tuple[float, float]] = []
     for image in images:

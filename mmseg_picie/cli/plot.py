@@ -17,7 +17,9 @@ from . import outputs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('work_dir', metavar='WORK_DIR', help='work folder of a training')
-    parser.add_argument('--out', metavar='DIR', help='folder for the plots (default: WORK_DIR/plots)')
+    parser.add_argument(
+        '--out', metavar='DIR', help='folder for the plots (default: WORK_DIR/plots)'
+    )
     parser.add_argument(
         '--format',
         nargs='+',

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out-dir', default='outputs', help='folder for the results')
     parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
     parser.add_argument('--opacity', type=float, default=0.6, help='of the segments, in (0, 1]')
+    parser.add_argument('--outlines', action='store_true', help='draw lines between segments')
     parser.add_argument(
         '--ids',
         choices=('auto', 'class', 'cluster'),
@@ -59,7 +60,9 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     model = prediction.load_model(cfg, args.checkpoint, device)
     classes = model.decode_head.num_clusters
     print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
-    done = prediction.predict_files(model, sources, args.out_dir, args.ids, args.opacity)
+    done = prediction.predict_files(
+        model, sources, args.out_dir, args.ids, args.opacity, args.outlines
+    )
     print(
         f'{len(sources) - len(done.failures)} images segmented; label maps, overlays and '
         f'{done.legend.name} are in {args.out_dir}'

@@ -75,9 +75,7 @@ class Predictor(nn.Module):
             sides = [height, width]
         head = self.model.decode_head
         logits = head(self.model.extract_feat(planes))[:, : head.num_clusters]
-        logits = F.interpolate(
-            logits, sides, mode='bilinear', align_corners=head.align_corners
-        )
+        logits = F.interpolate(logits, sides, mode='bilinear', align_corners=head.align_corners)
         if self.divisor > 1:
             logits = logits.narrow(2, 0, height).narrow(3, 0, width)
         return logits

@@ -239,6 +239,6 @@ def _figure(paths: Paths, size: tuple[float, float], title: str = '') -> Iterato
         yield figure
         for path in [paths] if isinstance(paths, str | Path) else paths:
             kind, content = Path(path).suffix[1:], io.BytesIO()
-            extra = dict(metadata={'Date': None, 'Title': title}) if kind == 'svg' else {}
-            figure.savefig(content, format=kind, dpi=110, **extra)
+            stamp = {'Date': None} if kind == 'svg' else {}
+            figure.savefig(content, format=kind, dpi=110, metadata={'Title': title, **stamp})
             write_whole(path, content.getvalue())

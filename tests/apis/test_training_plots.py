@@ -90,7 +90,7 @@ def test_all_plots_of_a_training_are_drawn_in_both_formats(tmp_path, drawn):
     assert drawn['largest'][0][1].tolist() == [40, 20]
     assert drawn['smallest'][0][1].tolist() == [0, 20]
     np.testing.assert_allclose(drawn['median'][0][1], [20, 20])
-    # By hand: 90 of 100 sky pixels, 10 of others taken for it; all 50 of the next; none of the last.
+    # By hand: 90 of 100 sky pixels, 10 of others taken for it; all of the next; none of the last.
     np.testing.assert_allclose(drawn['IoU'][0][1], [100 * 90 / 110, 100, 0])
     np.testing.assert_allclose(drawn['recall'][0][1], [90, 100, 0])
 
