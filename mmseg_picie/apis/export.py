@@ -1,4 +1,4 @@
-"""Export a trained model as one file that other programs run: ONNX, or torch.export's own format."""
+"""Export a trained model as a file that other programs run: ONNX, or torch.export's format."""
 
 import copy
 import io

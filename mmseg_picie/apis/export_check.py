@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -139,9 +139,8 @@ def check(model: PiCIE, exported: Exported, images: Iterable[NDArray[np.uint8]])
         difference = max(difference, (confidence[0] - expected).abs().max().item())
         differing += int((ids[0].long() != table[clusters]).sum())
         pixels += clusters.numel()
-    checked = Checked(
-        len(times), difference, differing / pixels, *(median(each) for each in zip(*times))
-    )
+    seconds = [median(each) for each in zip(*times, strict=True)]
+    checked = Checked(len(times), difference, differing / pixels, *seconds)
     if not (checked.difference <= MAX_DIFFERENCE and checked.share <= MAX_SHARE):
         raise RuntimeError(
             f'the exported file differs from the model (confidence by {checked.difference:.2g}, '
@@ -150,7 +149,7 @@ def check(model: PiCIE, exported: Exported, images: Iterable[NDArray[np.uint8]])
     return checked
 
 
-def _predict(model: PiCIE, image: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
+def _predict(model: Any, image: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
     """Clusters and confidence (H, W) of an image (H, W, 3) BGR, by mmseg's own way."""
     size = image.shape[:2]
     sample = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size, pad_shape=size))

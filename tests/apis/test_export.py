@@ -3,6 +3,7 @@
 import io
 import json
 from importlib import util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -302,3 +303,31 @@ def test_a_config_without_a_size_needs_one(trained, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(['export', *trained, str(tmp_path / 'file.pt2')])
     assert 'give --size H W, or --dynamic' in capsys.readouterr().err
+
+
+def snippets() -> list[str]:
+    """The Python code of docs/export.md."""
+    text = (Path(__file__).parents[2] / 'docs' / 'export.md').read_text('utf-8')
+    return [part.split('```')[0] for part in text.split('```python\n')[1:]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('suffix', ['.onnx', '.pt2'])
+def test_the_code_of_the_documentation_runs(make, tmp_path, monkeypatch, capsys, suffix):
+    if suffix == '.onnx':
+        pytest.importorskip('onnxscript')
+        pytest.importorskip('onnxruntime')
+    model = make('resnet18')
+    exported = exporting.export(model, suffix, (32, 48), choose_ids(model))
+    (tmp_path / f'model{suffix}').write_bytes(exported.content)
+    Image.fromarray(draw_scene(7, 0, 64, 96)[0][..., ::-1]).save(tmp_path / 'image.png')
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(snippets()[suffix == '.pt2'], names)
+    assert tuple(names['ids'].shape) == (1, 32, 48)
+    if suffix == '.onnx':
+        shares = dict(line.rsplit(' ', 1) for line in capsys.readouterr().out.splitlines())
+        assert set(shares) <= {'sky', 'road', 'tree', 'car', 'no class'}
+        assert sum(float(share.rstrip('%')) for share in shares.values()) == pytest.approx(
+            100, 0.01
+        )
