@@ -11,9 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
-from mmengine.structures import PixelData
 from mmseg.apis import inference_model, init_model
-from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 
 from ..clustering import UNMATCHED
@@ -24,7 +22,7 @@ from ..evaluation.label_files import no_class_id, to_label_ids, write_image
 from ..evaluation.score_checks import MAX_SHARE
 from ..models import PiCIE
 from ..toolbox import without_notices
-from ..visualization.segment_visualizer import SegmentVisualizer
+from ..visualization.segment_visualizer import paint_overlay
 from .json_files import write_json
 
 #: What ids a label map may hold.
@@ -153,13 +151,18 @@ def load_model(config: Config, checkpoint: str, device: str) -> PiCIE:
 
 
 def predict_files(
-    model: PiCIE, sources: Iterable[Source], out_dir: str, ids: str = 'auto', opacity: float = 0.6
+    model: PiCIE,
+    sources: Iterable[Source],
+    out_dir: str,
+    ids: str = 'auto',
+    opacity: float = 0.6,
+    outlines: bool = False,
 ) -> Predicted:
     """Segment images and write the results.
 
-    ``labels/NAME.png`` holds ids as grey levels, ``overlays/NAME.png`` the image with the segments
-    and their names painted over it, both at the image's own size; ``legend.json`` says what each
-    id is called, its colour and its share of all pixels.
+    ``labels/NAME.png`` holds ids as grey levels, at the image's own size. ``overlays/NAME.png`` is
+    the image with the segments and their names painted over it, and a legend below or beside it.
+    ``legend.json`` says what each id is called, its colour and its share of all pixels.
 
     Args:
         model (PiCIE): of :func:`load_model`.
@@ -167,6 +170,7 @@ def predict_files(
         out_dir (str): folder for the results; made if missing.
         ids (str): 'class', 'cluster', or 'auto' for classes if the model knows them.
         opacity (float): of the segments in the overlay, in (0, 1].
+        outlines (bool): whether to draw lines between them.
 
     Images that cannot be read are left out.
 
@@ -186,8 +190,6 @@ def predict_files(
         )
     table = cluster_to_class if knows_classes and ids != 'cluster' else None
     meta = model.dataset_meta
-    painter = SegmentVisualizer(alpha=opacity, classes=meta['classes'], palette=meta['palette'])
-    painter.dataset_meta = dict(classes=meta['classes'], palette=meta['palette'])
     counts = np.zeros(head.num_clusters, dtype=np.int64)
     sources = list(sources)
     failures = []
@@ -201,7 +203,8 @@ def predict_files(
         clusters = sample.pred_sem_seg.data[0].cpu().numpy()
         counts += np.bincount(clusters.ravel(), minlength=len(counts))
         _write(out_dir, 'labels', source.name, to_label_ids(clusters, table, len(counts)))
-        _write(out_dir, 'overlays', source.name, _paint(painter, image, sample))
+        overlay = _paint(image, clusters, meta, opacity, outlines)
+        _write(out_dir, 'overlays', source.name, overlay)
     if counts.max() > MAX_SHARE * counts.sum() and len(sources) > 1:
         name = meta['classes'][int(counts.argmax())]
         print_log(
@@ -216,16 +219,10 @@ def predict_files(
 
 
 def _paint(
-    painter: SegmentVisualizer, image: NDArray[np.uint8], sample: SegDataSample
+    image: NDArray[np.uint8], clusters: NDArray, meta: dict, opacity: float, outlines: bool
 ) -> NDArray[np.uint8]:
-    """The overlay of an image, both BGR."""
-    rgb = np.ascontiguousarray(image[..., ::-1])
-    if rgb.shape[:2] == (1, 1):  # mmseg's visualiser cannot draw on a single pixel
-        rgb = rgb.repeat(2, axis=0)
-        pixels = sample.pred_sem_seg.data.repeat(1, 2, 1)
-        sample = SegDataSample(pred_sem_seg=PixelData(data=pixels))
-    painter.add_datasample('overlay', rgb, sample.cpu(), draw_gt=False)
-    return np.ascontiguousarray(painter.get_image()[: image.shape[0], :, ::-1])
+    """The overlay of an image, both BGR, with its legend."""
+    return paint_overlay(image, clusters, meta['classes'], meta['palette'], opacity, outlines)
 
 
 def _write(out_dir: str, kind: str, name: str, image: NDArray[np.uint8]) -> None:

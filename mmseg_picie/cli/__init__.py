@@ -36,6 +36,8 @@ COMMANDS = {
     'report': 'write a page that shows what each cluster is',
     'name': "name a model's clusters by hand",
     'store-map': "name a model's clusters by labelled images",
+    'export': 'write a checkpoint as ONNX or torch.export',
+    'plot': 'draw the scores of a training',
     'check-data': 'check the data that a config reads',
     'convert': 'convert checkpoints and data sets',
     'demo': 'train on made-up scenes, print the scores, write overlays',

@@ -98,6 +98,7 @@ class ClusterPrediction(EncoderDecoder):
             else:
                 del sample.view_seg_logits
 
+    @torch.compiler.disable  # it fills mmseg's samples, of which a compiler can make nothing
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: OptSampleList = None
     ) -> SampleList:

@@ -123,3 +123,37 @@ def test_names_stand_inside_their_segments_where_these_are_widest():
     mask[:] = 1
     x, y = SegmentVisualizer()._get_center_loc(mask)
     assert y in (19, 20) and 15 <= x <= 44
+
+
+def test_segments_are_refined_and_outlined_on_request(checkpoint, tmp_path):
+    """A CRF makes borders shorter; outlines change the picture alone."""
+    pytest.importorskip('pydensecrf')
+    Image.fromarray(draw_scene(1, 3, 64, 96)[0]).save(tmp_path / 'image.png')
+    words = ['predict', str(tmp_path / 'tiny.py'), checkpoint, str(tmp_path / 'image.png')]
+    found = {}
+    for options in ((), ('--refine', 'crf'), ('--outlines',)):
+        out = tmp_path / '_'.join(['out', *options])
+        main([*words, '--out-dir', str(out), *options])
+        labels, overlay = (
+            np.asarray(Image.open(out / kind / 'image.png')) for kind in ('labels', 'overlays')
+        )
+        assert labels.shape == (64, 96)
+        found[options] = labels, overlay
+    plain, refined, outlined = (found[key] for key in ((), ('--refine', 'crf'), ('--outlines',)))
+    assert (refined[0] != plain[0]).any()
+
+    def borders(labels):
+        return (labels[1:] != labels[:-1]).sum() + (labels[:, 1:] != labels[:, :-1]).sum()
+
+    assert borders(refined[0]) < borders(plain[0])
+    assert np.array_equal(outlined[0], plain[0])
+    assert (outlined[1][:64, :96] != plain[1][:64, :96]).any()
+
+
+def test_an_overlay_has_a_legend_and_leaves_the_label_map_alone(checkpoint, tmp_path):
+    Image.fromarray(draw_scene(1, 3, 64, 96)[0]).save(tmp_path / 'image.png')
+    words = [str(tmp_path / 'tiny.py'), checkpoint, str(tmp_path / 'image.png')]
+    main(['predict', *words, '--out-dir', str(tmp_path / 'out')])
+    with Image.open(tmp_path / 'out' / 'overlays' / 'image.png') as overlay:
+        assert overlay.width >= 96 and overlay.height > 64 + 11
+        assert overlay.getpixel((overlay.width - 1, overlay.height - 1)) == (255, 255, 255)
