@@ -69,7 +69,7 @@ def read_image(
     with open_image(path, backend_args) as image:
         if is_wide(image):
             if stretch != 'none':
-                return _stretch(_read_levels(image), stretch)
+                return _stretch(_read_levels(image, path, backend_args), stretch)
             refuse_wide(image.mode, path)
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode in ('La', 'RGBa'):  # colours that alpha is multiplied into
@@ -91,16 +91,15 @@ def _to_array(image: Image.Image) -> NDArray[np.uint8]:
 
 def is_wide(image: Image.Image) -> bool:
     """Whether an image, not decoded yet, has levels of more than 8 bits."""
-    tile = image.tile[0] if image.tile else ('',)
-    return image.mode.startswith(_WIDE_MODES) or ';16' in str(tile[-1])
+    tiles = getattr(image, 'tile', None) or [('',)]
+    return image.mode.startswith(_WIDE_MODES) or ';16' in str(tiles[0][-1])
 
 
-def _read_levels(image: Image.Image) -> NDArray:
+def _read_levels(image: Image.Image, path: str | Path, backend_args: dict | None) -> NDArray:
     """(H, W, 1) or (H, W, 3) BGR levels, in all their bits, of an image that :func:`is_wide`."""
     if image.mode.startswith(_WIDE_MODES):
         return np.asarray(ImageOps.exif_transpose(image))[..., None]
-    image.fp.seek(0)
-    content = np.frombuffer(image.fp.read(), dtype=np.uint8)
+    content = np.frombuffer(read_file(path, backend_args), dtype=np.uint8)
     levels = cv2.imdecode(content, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     if levels is None:
         raise ValueError('OpenCV cannot decode it')

@@ -73,7 +73,9 @@ def _has_levels(file: Any) -> bool:
     structure = file.tags(ns='IMAGE_STRUCTURE') | file.tags(1, ns='IMAGE_STRUCTURE')
     kinds = {kind.name for kind in file.colorinterp}
     inverted = structure.get('MINISWHITE') == 'YES'
-    return not (inverted or kinds & {'palette', 'cyan', 'hue', 'Y'}) and file.width * file.height > 0
+    return (
+        not (inverted or kinds & {'palette', 'cyan', 'hue', 'Y'}) and file.width * file.height > 0
+    )
 
 
 class RasterFile:
@@ -152,8 +154,5 @@ class RasterFile:
         most = max(1, _STRIP_BYTES // (width * len(self._bands) * self._type.itemsize))
         most = max(step, most // step * step)
         strips = range(0, height, most)
-        sample = [
-            self._read_levels(top, min(height, top + most))[::step, ::step] for top in strips
-        ]
+        sample = [self._read_levels(top, min(height, top + most))[::step, ::step] for top in strips]
         return find_limits(np.concatenate(sample), stretch)
-

@@ -104,6 +104,6 @@ def explain_refusal(name: str, kind: str) -> str:
     """
     return (
         f'image {name} must have at most 8 bits a channel, but its mode is {kind!r}; say how its '
-        "levels are to be seen, by --stretch percentile or full (in a config: stretch='percentile' of "
-        'LoadImageFromFile), or convert it to levels from 0 to 255.'
+        'levels are to be seen, by --stretch percentile or full (in a config: '
+        "stretch='percentile' of LoadImageFromFile), or convert it to levels from 0 to 255."
     )

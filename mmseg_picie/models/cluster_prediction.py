@@ -159,7 +159,7 @@ class ClusterPrediction(EncoderDecoder):
         return self._tell_map(results)
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """mmseg's sliding windows, with the logits of the whole image in memory once, not twice.
+        """Do mmseg's sliding windows, with the logits of the whole image in memory once, not twice.
 
         Args:
             inputs (Tensor): (N, 3, H, W).

@@ -161,7 +161,7 @@ class Grid:
         corners = [half[:, ends] for half in (upper, lower) for ends in columns[:2]]
         found = corners[0].repeat_interleave(rows.counts, 0)
         found = found.repeat_interleave(columns.counts, 1)
-        is_mixed = sum(corner != corners[0] for corner in corners[1:])
+        is_mixed = torch.stack([corner != corners[0] for corner in corners[1:]]).any(0)
         for i, j in zip(*_split(torch.nonzero(is_mixed), _MOST_CELLS), strict=True):
             for chosen, rivals in self._find_rivals(rows, i, columns, j):
                 self._settle(found, rows, i[chosen], columns, j[chosen], rivals)

@@ -12,6 +12,7 @@ from .enlarging import label_bands
 from .picie import PiCIE
 from .windows import Intervals, Rows, blend_bands, plan_intervals
 
+
 def find_unit(model: PiCIE) -> int:
     """Pixels that sides and places of windows are multiples of, so that all are seen alike."""
     divisor = (getattr(model.data_preprocessor, 'test_cfg', None) or {}).get('size_divisor') or 1
@@ -19,14 +20,17 @@ def find_unit(model: PiCIE) -> int:
 
 
 def plan_windows(length: int, trained: int, unit: int) -> Intervals:
-    """Windows of about the size of the training, of which each shares a quarter with the next.
+    """Windows of twice the size of the training, of which each shares a quarter with the next.
+
+    Of larger windows the network sees more of the surroundings at once, which moves more labels
+    than what is blended.
 
     Args:
         length (int): pixels of the axis, a multiple of ``unit``.
         trained (int): pixels of a side of the images that the network was trained on.
         unit (int): of :func:`find_unit`.
     """
-    side = max(2, math.ceil(trained / unit)) * unit
+    side = max(2, math.ceil(2 * trained / unit)) * unit
     overlap = max(1, round(side / unit / 4)) * unit
     return plan_intervals(length, side, side - overlap)
 
