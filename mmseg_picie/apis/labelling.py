@@ -112,14 +112,9 @@ class Labeller:
         Returns:
             list[NDArray]: as of :meth:`label`.
         """
-        model: Any = self.model
-        most = model.most_logits
         data = {name: [item[name] for item in items] for name in items[0]}
-        try:
-            model.most_logits = 0  # labels are all that is needed
-            samples = model.test_step(data)
-        finally:
-            model.most_logits = most
+        with self.model.only_labels():
+            samples = self.model.test_step(data)
         return [self._narrow(sample.pred_sem_seg.data[0]) for sample in samples]
 
     def label_strips(self, strips: Strips) -> NDArray:
@@ -160,8 +155,9 @@ class Labeller:
             return torch.from_numpy(resized.read(top, bottom)).permute(2, 0, 1)
 
         labels: NDArray = np.empty(strips.shape, dtype=self._type)
-        for top, found in label_in_windows(self.model, read, rows, columns, strips.shape):
-            labels[top : top + found.shape[1]] = found[0].numpy()
+        with self.model.only_labels():
+            for top, found in label_in_windows(self.model, read, rows, columns, strips.shape):
+                labels[top : top + found.shape[1]] = found[0].numpy()
         return labels
 
     def count_at_once(self, item: dict[str, Any]) -> int:

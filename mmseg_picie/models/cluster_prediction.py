@@ -1,6 +1,7 @@
 """What a segmentor of clusters predicts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -76,6 +77,19 @@ class ClusterPrediction(EncoderDecoder):
     @dataset_meta.setter
     def dataset_meta(self, meta: dict[str, Any] | None) -> None:
         self._dataset_meta = meta
+
+    @contextmanager
+    def only_labels(self) -> Iterator[None]:
+        """Within, predictions are those of the first view, and without a CRF have no logits."""
+        head = self.decode_head
+        before = self.most_logits, self.out_channels, head.out_channels, head.predict_views
+        self.out_channels = head.out_channels = head.num_clusters
+        head.predict_views = head.predict_views[:1]
+        self.most_logits = 0
+        try:
+            yield
+        finally:
+            self.most_logits, self.out_channels, head.out_channels, head.predict_views = before
 
     def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
         """Predict clusters of images, and refine them by their colours if there is a CRF.

@@ -144,8 +144,10 @@ class Grid:
     def __init__(self, logits: Tensor) -> None:
         number, _, self.width = logits.shape
         self.dtype = torch.uint8 if number <= 256 else torch.int32
-        self.winners = logits.argmax(0).to(self.dtype)
         self.points = logits.flatten(1).T.contiguous()
+        # max is several times as fast as argmax.
+        winners = self.points.max(1).indices.to(self.dtype)
+        self.winners = winners.view(logits.shape[1:])
 
     def label(self, rows: Cells, columns: Cells) -> Tensor:
         """Clusters of pixels.
@@ -198,7 +200,7 @@ class Grid:
                 y[:, :, None] * x[:, None, :] for y in (1 - down, down) for x in (1 - right, right)
             ]
             weights = torch.stack(shares, dim=-1).flatten(1, 2).to(corners)
-            winners = ids.gather(1, torch.bmm(weights, corners).argmax(-1)).to(self.dtype)
+            winners = ids.gather(1, torch.bmm(weights, corners).max(2).indices).to(self.dtype)
             where = rows.places[row][:, :, None], columns.places[column][:, None, :]
             found[where] = winners.view(len(row), rows.most, columns.most)
 

@@ -43,7 +43,7 @@ def label_in_windows(
     columns: Intervals,
     size: tuple[int, int],
 ) -> Iterator[Rows]:
-    """Label the pixels of an image by the first of the views that predict, band by band.
+    """Label the pixels of an image, band by band.
 
     Args:
         model (PiCIE): in eval mode.
@@ -55,14 +55,14 @@ def label_in_windows(
         size (tuple[int, int]): (H, W) of the labels.
 
     Yields:
-        Rows: (1, rows, W) clusters, from above to below, on the CPU; each row once.
+        Rows: (V', rows, W) clusters of the views that predict, from above to below, on the CPU; each row once.
     """
     head = model.decode_head
     device = next(model.parameters()).device
 
     def forward(windows: Tensor) -> Tensor:
         inputs = model.data_preprocessor(dict(inputs=list(windows)), False)['inputs']
-        return model(inputs, mode='tensor')[:, : head.num_clusters]
+        return model(inputs, mode='tensor')
 
     at_once = count_at_once(rows.side * columns.side, device)
     blended = blend_bands(forward, read, rows, columns, at_once)
