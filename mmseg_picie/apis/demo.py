@@ -2,8 +2,8 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
-import cv2
 import mmcv
 import numpy as np
 from mmengine.config import Config
@@ -13,6 +13,8 @@ from ..datasets import SyntheticScenesDataset
 from ..datasets.scenes.synthetic_scenes import draw_scene
 from ..engine.progress import get_console
 from ..evaluation.label_files import write_image
+from ..visualization.legend_band import add_legend, add_titles, list_entries
+from ..visualization.segment_painting import paint_segments, write_names
 from .child_commands import run_child
 from .json_files import read_json
 from .ready_configs import find_ready
@@ -21,6 +23,7 @@ from .score_logs import read_last_scores
 CONFIG = 'configs/picie_fpn_efficientnet-lite0_scenes.py'
 NUM_PICTURES = 8
 OURS = 'PiCIE'
+TITLES = ('scene', 'labels', 'prediction')
 
 
 def run_demo(seed: int, work_dir: str | Path) -> None:
@@ -86,23 +89,34 @@ def write_scenes(folder: Path, config: Config) -> list[Path]:
 
 
 def compose_picture(overlays: list[Path], config: Config) -> np.ndarray:
-    """Put scenes, labels and predictions side by side, two scenes a row.
+    """Put scenes, labels and predictions side by side, two scenes a row, with titles and a legend.
 
     Args:
-        overlays: What tools/predict.py painted over the scenes, in order.
+        overlays: What `picie predict` painted over the scenes, in order; beside or below the scene
+            there may be a legend, which is cut off.
         config: Config of the demo.
 
     Returns:
         (H, W, 3) uint8 BGR.
     """
-    palette = np.array(SyntheticScenesDataset.METAINFO['palette'], dtype=np.uint8)[:, ::-1]
-    strips = []
+    meta: Any = SyntheticScenesDataset.METAINFO
+    palette = [colour[::-1] for colour in meta['palette']]
+    strips, seen = [], []
     for index, path in enumerate(overlays):
         image, labels = draw_scene(config.val_dataloader.dataset.scene_seed, index, 160, 240)
-        painted = cv2.addWeighted(image, 0.4, palette[labels], 0.6, 0)
-        strips.append(cv2.hconcat([image, painted, mmcv.imread(str(path))]))
-    rows = [cv2.hconcat(strips[i : i + 2]) for i in range(0, len(strips), 2)]
-    return cv2.vconcat(rows)
+        painted = paint_segments(image, labels, palette, 0.6)
+        write_names(painted, labels, meta['classes'])
+        strips.append([image, painted, mmcv.imread(str(path))[:160, :240]])
+        seen.append(labels)
+    columns = [np.concatenate(column) for column in zip(*(_pair(strips)), strict=True)]
+    body = add_titles(columns, TITLES * (len(columns) // len(TITLES)))
+    legend = list_entries(np.concatenate(seen), meta['classes'], palette)
+    return add_legend(body, legend)
+
+
+def _pair(strips: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+    """Two strips a row, if there are several."""
+    return [sum(strips[i : i + 2], []) for i in range(0, len(strips), 2)]
 
 
 def print_scores(scores: dict[str, dict[str, float]], num_clusters: int) -> None:

@@ -112,9 +112,10 @@ class Labeller:
         Returns:
             list[NDArray]: as of :meth:`label`.
         """
+        model: Any = self.model
         data = {name: [item[name] for item in items] for name in items[0]}
-        with self.model.only_labels():
-            samples = self.model.test_step(data)
+        with model.only_labels():
+            samples = model.test_step(data)
         return [self._narrow(sample.pred_sem_seg.data[0]) for sample in samples]
 
     def label_strips(self, strips: Strips) -> NDArray:

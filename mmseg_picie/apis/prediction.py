@@ -20,6 +20,7 @@ from ..models import PiCIE
 from ..toolbox import without_notices
 from .file_labelling import Source, label_files
 from .labelling import Labeller
+from .overlays import OverlayPainter
 from .result_files import RESULTS, ResultWriter
 from .stretch_option import read_stretch
 
@@ -139,6 +140,7 @@ def predict_files(
     out_dir: str,
     ids: str = 'auto',
     opacity: float = 0.6,
+    outlines: bool = False,
     scale: str | float = 'auto',
     stretch: str | None = None,
     resume: bool = False,
@@ -147,8 +149,9 @@ def predict_files(
 
     ``labels/NAME.png`` holds ids as grey levels, at the image's own size; of an image that lies on
     the earth it is ``labels/NAME.tif``, with the same place. ``overlays/NAME.png`` is the image
-    with the segments and their names painted over it, at most :data:`.overlays.MOST_PIXELS` large.
-    ``legend.json`` says what each id is called, its colour and its share of all pixels.
+    with the segments and their names painted over it, and a legend below or beside it; images of
+    more than :data:`.overlays.MOST_PIXELS` are made smaller for it. ``legend.json`` says what each
+    id is called, its colour and its share of all pixels.
 
     Images that cannot be read are left out.
 
@@ -158,6 +161,7 @@ def predict_files(
         out_dir (str): folder for the results; made if missing.
         ids (str): 'class', 'cluster', or 'auto' for classes if the model knows them.
         opacity (float): of the segments in the overlay, in (0, 1].
+        outlines (bool): whether to draw lines between them.
         scale (str or float): the size at which the network sees an image, as of
             :func:`.image_scales.parse_scale`.
         stretch (str, optional): as of :func:`..datasets.image_reading.read_image`; that of the
@@ -182,7 +186,8 @@ def predict_files(
     table = cluster_to_class if knows_classes and ids != 'cluster' else None
     stretch = read_stretch(model.cfg) if stretch is None else stretch
     check_stretch(stretch)
-    writer = ResultWriter(out_dir, head.num_clusters, table, meta, opacity)
+    painter = OverlayPainter(meta['classes'], meta['palette'], opacity, outlines)
+    writer = ResultWriter(out_dir, head.num_clusters, table, painter)
     sources = list(sources)
     failures = label_files(Labeller(model, scale), sources, writer, stretch, resume)
     counts = writer.counts

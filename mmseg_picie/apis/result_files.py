@@ -1,7 +1,6 @@
 """Label maps, overlays and the legend of segmented images."""
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -27,24 +26,17 @@ class ResultWriter:
         num_clusters (int): K.
         table (NDArray, optional): (K,) class of each cluster, -1 where unknown; None to write
             clusters.
-        meta (dict): ``classes`` and ``palette`` of the clusters.
-        opacity (float): of the segments in overlays, in (0, 1].
+        painter (OverlayPainter): knows names and colours of the clusters.
 
     Attributes:
         counts (NDArray): (K,) pixels of each cluster so far.
     """
 
     def __init__(
-        self,
-        out_dir: str,
-        num_clusters: int,
-        table: NDArray | None,
-        meta: dict[str, Any],
-        opacity: float,
+        self, out_dir: str, num_clusters: int, table: NDArray | None, painter: OverlayPainter
     ) -> None:
         self.counts = np.zeros(num_clusters, dtype=np.int64)
-        self._folder, self._table, self._meta = Path(out_dir), table, meta
-        self._painter = OverlayPainter(meta, opacity)
+        self._folder, self._table, self._painter = Path(out_dir), table, painter
         no_class = -1 if table is None else no_class_id(int(table.max()) + 1)
         self._no_class = no_class
         self._ids = (
@@ -108,7 +100,7 @@ class ResultWriter:
         Returns:
             Path: the file.
         """
-        meta, path = self._meta, self._folder / 'legend.json'
+        painter, path = self._painter, self._folder / 'legend.json'
         shares = self._old_counts.copy()
         np.add.at(shares, self._ids, self.counts)
         total = max(1, int(shares.sum()))
@@ -117,9 +109,9 @@ class ResultWriter:
         for cluster in order.tolist():
             number = int(self._ids[cluster])
             is_class = self._table is None or number != self._no_class
-            name = meta['classes'][cluster] if is_class else 'no class'
+            name = painter.classes[cluster] if is_class else 'no class'
             share = round(int(shares[number]) / total, 6)
-            colour = list(meta['palette'][cluster])
+            colour = list(painter.palette[cluster])
             legend.setdefault(number, dict(name=name, colour=colour, share=share))
         write_json(path, legend)
         return path

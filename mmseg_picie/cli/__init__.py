@@ -33,6 +33,8 @@ COMMANDS = {
     'fit-centroids': 'fit the centroids of a checkpoint afresh and score them',
     'judge': 'judge a checkpoint without labels',
     'store-map': "name a model's clusters by labelled images",
+    'export': 'write a checkpoint as ONNX or torch.export',
+    'plot': 'draw the scores of a training',
     'check-data': 'check the data that a config reads',
     'convert': 'convert checkpoints and data sets',
     'demo': 'train on made-up scenes, print the scores, write overlays',

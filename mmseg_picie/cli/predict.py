@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out-dir', default='outputs', help='folder for the results')
     parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
     parser.add_argument('--opacity', type=float, default=0.6, help='of the segments, in (0, 1]')
+    parser.add_argument('--outlines', action='store_true', help='draw lines between segments')
     parser.add_argument(
         '--ids',
         choices=('auto', 'class', 'cluster'),
@@ -85,6 +86,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         args.out_dir,
         args.ids,
         args.opacity,
+        args.outlines,
         args.scale,
         args.stretch,
         args.resume,

@@ -57,6 +57,7 @@ class ClusterPrediction(EncoderDecoder):
     """
 
     decode_head: ViewHead
+    out_channels: int
     crf: DenseCRF | None = None
     keeps_view_logits = False
     most_logits = 1 << 28
@@ -137,6 +138,7 @@ class ClusterPrediction(EncoderDecoder):
             else:
                 del sample.view_seg_logits
 
+    @torch.compiler.disable  # it fills mmseg's samples, of which a compiler can make nothing
     def postprocess_result(
         self, seg_logits: Tensor, data_samples: OptSampleList = None
     ) -> SampleList:

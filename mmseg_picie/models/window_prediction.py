@@ -55,7 +55,8 @@ def label_in_windows(
         size (tuple[int, int]): (H, W) of the labels.
 
     Yields:
-        Rows: (V', rows, W) clusters of the views that predict, from above to below, on the CPU; each row once.
+        Rows: (V', rows, W) clusters of the views that predict, from above to below, on the CPU;
+            each row once.
     """
     head = model.decode_head
     device = next(model.parameters()).device
