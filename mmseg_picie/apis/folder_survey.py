@@ -69,7 +69,7 @@ def survey_folder(folder: str | Path) -> FolderSurvey:
     than a kilobyte is held for each file.
 
     Args:
-        folder (str or Path): whose images, of :data:`IMAGE_SUFFIXES`, are meant, nested or flat.
+        folder (str or Path): as of :func:`list_photographs`.
 
     Returns:
         FolderSurvey: of them.
@@ -78,18 +78,7 @@ def survey_folder(folder: str | Path) -> FolderSurvey:
         FileNotFoundError: If the folder is missing or holds no image.
         ValueError: If no image can be read.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f'folder {show_name(root)} does not exist; give a folder of photographs.'
-        )
-    try:
-        names = find_images(root)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f'folder {show_name(root)} holds no image ({", ".join(IMAGE_SUFFIXES)}); give a folder '
-            'of photographs.'
-        ) from error
+    root, names = Path(folder), list_photographs(folder)
     looks: dict[str, _Look] = {}
     unreadable: dict[str, str] = {}
     found = track(_look_at_all(root, names), 'Looking at images', len(names))
@@ -114,6 +103,32 @@ def survey_folder(folder: str | Path) -> FolderSurvey:
         flat=[name for name, look in looks.items() if look.is_flat],
         grey=[name for name, look in looks.items() if look.is_grey and not look.is_flat],
     )
+
+
+def list_photographs(folder: str | Path) -> list[str]:
+    """Names of all images below a folder, relative to it, sorted.
+
+    Args:
+        folder (str or Path): whose images, of :data:`IMAGE_SUFFIXES`, are meant, nested or flat.
+
+    Returns:
+        list[str]: at least one.
+
+    Raises:
+        FileNotFoundError: If the folder is missing or holds no image.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f'folder {show_name(root)} does not exist; give a folder of photographs.'
+        )
+    try:
+        return find_images(root)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'folder {show_name(root)} holds no image ({", ".join(IMAGE_SUFFIXES)}); give a folder '
+            'of photographs.'
+        ) from error
 
 
 def describe_survey(survey: FolderSurvey) -> list[str]:

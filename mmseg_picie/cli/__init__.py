@@ -32,6 +32,7 @@ COMMANDS = {
     'few-labels': 'compare starting weights for a supervised training at few labels',
     'fit-centroids': 'fit the centroids of a checkpoint afresh and score them',
     'judge': 'judge a checkpoint without labels',
+    'suggest-k': 'advise a number of clusters for images without labels',
     'store-map': "name a model's clusters by labelled images",
     'check-data': 'check the data that a config reads',
     'convert': 'convert checkpoints and data sets',
