@@ -92,7 +92,7 @@ def build_untrained(cfg: Config, device: str | None = None, verbose: bool = True
         )
     if device is not None:
         model.to(device)
-    model.init_weights()
+    runner.model.init_weights()
     for hook in runner.hooks:
         if isinstance(hook, PrincipalDecoderHook):
             hook.before_train(runner)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageStat
 
 from ..datasets.image_files import IMAGE_SUFFIXES, find_images
 from ..datasets.image_reading import open_image, read_file, refuse_wide, show_name
@@ -192,7 +192,7 @@ def _look_at(path: Path) -> _Look:
                 colour = image.convert(image.mode.upper()).convert('RGB')
             else:
                 colour = image.convert('RGB')
-            extremes = colour.getextrema()
+            extremes = ImageStat.Stat(colour).extrema
             small = colour.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=3)
     if turned in _TURNS:
         small = small.transpose(_TURNS[turned])

@@ -13,9 +13,9 @@ from prettytable import PrettyTable, TableStyle
 from torch import Tensor
 
 from ..clustering.cluster_numbers import (
-    find_knee,
     fit_clusters,
     inertia_of,
+    knee_heights,
     predict_clusters,
     prediction_strength,
     spaced_numbers,
@@ -30,6 +30,8 @@ from .judgement import rand_index, size_entropy
 NUM_IMAGES, NUM_POINTS = 200, 10_000
 #: Lloyd iterations of each clustering, as in the small schedule.
 NUM_ITERS = 20
+#: Where the inertia bends at least so much of the most, the advice says so.
+NEAR = 0.9
 # Fewer images than these are not halved, but their pixels.
 _FEW_IMAGES = 4
 #: Pixels whose silhouette is taken; it takes memory for the distances of all pairs.
@@ -42,8 +44,8 @@ class Advice(NamedTuple):
     Attributes:
         k (int): the advice.
         reason (str): why, in a sentence.
-        table (list[dict[str, float]]): for each number that was tried, ``K``, means over seeds of
-            the figures of :func:`measure_number`, and ``seed agreement``.
+        table (list[dict[str, float]]): a row for each number that was tried, of
+            :func:`measure_numbers`.
     """
 
     k: int
@@ -101,9 +103,11 @@ def check_range(seeds: Sequence[int], smallest: int, largest: int) -> None:
             'numbers of clusters must be at least 2, and the smallest at most the largest, but got '
             f'{smallest} to {largest}; give others.'
         )
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    good = all(0 <= seed < 1 << 31 for seed in seeds) and len(set(seeds)) == len(seeds) > 0
+    if not good:
         raise ValueError(
-            f'seeds must be different numbers of at least 0, but got {list(seeds)}; give others.'
+            'seeds must be different numbers from 0 to 2147483647, at least one, but got '
+            f'{list(seeds)}; give others.'
         )
 
 
@@ -126,15 +130,17 @@ def limit_number(sample: FeatureSample, smallest: int, largest: int) -> int:
     by_points = (images * pixels // 2) // sample.centroids_per_cluster
     limit = min(largest, sample.num_colours, by_points)
     if limit < smallest:
+        colours = f'{sample.num_colours} colour' + 's' * (sample.num_colours != 1)
         held = (
-            f'show {sample.num_colours} colours'
+            f'show {colours}'
             if sample.num_colours < smallest
             else f'have {images * pixels} pixels to cluster, for {sample.centroids_per_cluster} '
             'centroids a cluster'
         )
         raise ValueError(
-            f'{smallest} clusters or more were asked for, but the {images} images {held}, which '
-            'is too few; give other images, or fewer clusters.'
+            f'{smallest} clusters or more were asked for, but the images that were looked at, '
+            f'{images}, {held}, which is too few; give other images'
+            + (' or fewer clusters.' if smallest > 2 else '.')
         )
     return limit
 
@@ -144,13 +150,21 @@ def measure_numbers(
 ) -> list[dict[str, float]]:
     """Figures of clusterings into several numbers of clusters.
 
+    - ``inertia``: mean squared distance of pixels to the mean of their cluster.
+    - ``prediction strength``: how far clusters of one half of the images are found again by those
+      of the other (:func:`prediction_strength`).
+    - ``silhouette``: mean silhouette of pixels by the cosine (Rousseeuw 1987).
+    - ``size entropy``: of the clusters' shares of pixels, over that of equal shares.
+    - ``seed agreement``: adjusted Rand index of the clusterings of two seeds, a mean over all
+      pairs; NaN for one seed.
+
     Args:
         sample (FeatureSample): pixels.
         numbers (Sequence[int]): of clusters.
         seeds (Sequence[int]): of the clusterings.
 
     Returns:
-        list[dict[str, float]]: as ``table`` of :class:`Advice`.
+        list[dict[str, float]]: a row a number: ``K``, and means of the figures over seeds.
     """
     points, *halves = _halve(sample.points)
     chosen = np.random.default_rng(0).permutation(len(points))[:NUM_SILHOUETTE]
@@ -193,11 +207,10 @@ def _halve(points: Tensor) -> list[Tensor]:
 def _strength(halves: Sequence[Tensor], settings: tuple[int, int, int, int]) -> float:
     """Prediction strength of each half by the other, as a mean."""
     fits = [fit_clusters(half, *settings) for half in halves]
-    pairs = ((halves[0], *fits), (halves[1], *fits[::-1]))
     return _mean(
         [
             prediction_strength(predict_clusters(half, own), predict_clusters(half, other))
-            for half, own, other in pairs
+            for half, own, other in zip(halves, fits, fits[::-1], strict=True)
         ]
     )
 
@@ -218,17 +231,34 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def choose(table: Sequence[dict[str, float]]) -> Advice:
-    """Advise a number by the figures of several.
+    """Advise a number by the knee of the inertia.
+
+    docs/clusters.md says why by this one: of the figures, the others were highest at two to five
+    clusters, where classes are missing.
 
     Args:
         table (Sequence[dict]): of :func:`measure_numbers`.
 
     Returns:
-        Advice: TODO
+        Advice: with this table.
     """
     numbers = [int(row['K']) for row in table]
-    k = find_knee(numbers, [row['inertia'] for row in table])
-    return Advice(k, '', list(table))
+    heights = knee_heights(numbers, [row['inertia'] for row in table])
+    k = numbers[int(heights.argmax())]
+    if heights.max() > 0:
+        near = [
+            n for n, height in zip(numbers, heights, strict=True) if height >= NEAR * max(heights)
+        ]
+        others = f'; from {near[0]} to {near[-1]} it bends nearly as much' if len(near) > 1 else ''
+        reason = (
+            f'{k} clusters: with more, pixels come hardly nearer to the mean of their cluster (the '
+            f'inertia over {numbers[0]} to {numbers[-1]} clusters bends most there{others}).'
+        )
+    elif len(numbers) == 1:
+        reason = f'{k} clusters: no other number was tried.'
+    else:
+        reason = f'{k} clusters, the smallest number that was tried: the inertia shows no knee.'
+    return Advice(k, reason, list(table))
 
 
 def describe_table(table: Sequence[dict[str, float]]) -> str:
@@ -246,18 +276,19 @@ def describe_table(table: Sequence[dict[str, float]]) -> str:
     return lines.get_string()
 
 
-def write_advice(folder: Path, advice: Advice, title: str) -> list[Path]:
+def write_advice(folder: Path, advice: Advice, images: str, seeds: Sequence[int]) -> list[Path]:
     """Write an advice as ``suggest_k.json`` and ``suggest_k.png``.
 
     Args:
         folder (Path): where to.
         advice (Advice): of :func:`suggest_k`.
-        title (str): above the plot, such as what was looked at.
+        images (str): what was looked at, to be told.
+        seeds (Sequence[int]): of the clusterings, likewise.
 
     Returns:
         list[Path]: the two files.
     """
     files = [folder / f'suggest_k.{suffix}' for suffix in ('json', 'png')]
-    write_json(files[0], advice._asdict())
-    draw_cluster_numbers(files[1], advice.table, advice.k, title)
+    write_json(files[0], dict(images=images, seeds=list(seeds)) | advice._asdict())
+    draw_cluster_numbers(files[1], advice.table, advice.k, images)
     return files

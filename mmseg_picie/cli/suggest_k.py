@@ -62,9 +62,11 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error(f'argument --min: must be at least 2, but got {args.min}')
     if args.max < args.min:
         parser.error(f'argument --max: must be at least --min, {args.min}, but got {args.max}')
-    if min(args.seeds) < 0 or len(set(args.seeds)) < len(args.seeds):
+    if not all(0 <= seed < 1 << 31 for seed in args.seeds) or len(set(args.seeds)) < len(
+        args.seeds
+    ):
         parser.error(
-            'argument --seeds: must be different numbers of at least 0, but got '
+            'argument --seeds: must be different numbers from 0 to 2147483647, but got '
             f'{" ".join(map(str, args.seeds))}'
         )
     if args.out is None:
@@ -93,7 +95,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Advice:
     if args.folder is not None:
         use_folder(cfg, args.folder)
     advice = suggest_k(cfg, args.seeds, args.min, args.max, args.device, args.verbose)
-    files = write_advice(Path(args.out), advice, args.folder or args.config)
+    files = write_advice(Path(args.out), advice, args.folder or args.config, args.seeds)
     print(describe_table(advice.table))
     print(advice.reason)
     common.print_facts({'Figures': files[0], 'Plot': files[1]})

@@ -116,8 +116,8 @@ def prediction_strength(own: NDArray, foreign: NDArray) -> float:
     return float(np.mean(shares)) if shares else float('nan')
 
 
-def find_knee(numbers: Sequence[int], values: Sequence[float]) -> int:
-    """Where a falling curve bends: farthest below the line between its ends.
+def knee_heights(numbers: Sequence[int], values: Sequence[float]) -> NDArray[np.float64]:
+    """How far a falling curve lies below the line between its ends; most so at its knee.
 
     The "kneedle" rule (Satopaa et al. 2011) for a curve that falls ever more slowly, on axes from 0
     to 1. It depends on where the curve is cut off.
@@ -127,10 +127,9 @@ def find_knee(numbers: Sequence[int], values: Sequence[float]) -> int:
         values (Sequence[float]): of each, such as inertias.
 
     Returns:
-        int: one of ``numbers``; the first one of a curve that does not fall.
+        NDArray: of each, 0 at the ends, below 1; all zero if the curve does not fall.
     """
     x, y = np.array(numbers, float), np.array(values, float)
     if len(x) < 3 or not y[0] > y[-1]:
-        return numbers[0]
-    along, down = (x - x[0]) / (x[-1] - x[0]), (y[0] - y) / (y[0] - y[-1])
-    return numbers[int(np.argmax(down - along))]
+        return np.zeros(len(x))
+    return (y[0] - y) / (y[0] - y[-1]) - (x - x[0]) / (x[-1] - x[0])
