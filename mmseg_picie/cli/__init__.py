@@ -35,6 +35,7 @@ COMMANDS = {
     'judge': 'judge a checkpoint without labels',
     'report': 'write a page that shows what each cluster is',
     'name': "name a model's clusters by hand",
+    'suggest-k': 'advise a number of clusters for images without labels',
     'store-map': "name a model's clusters by labelled images",
     'export': 'write a checkpoint as ONNX or torch.export',
     'plot': 'draw the scores of a training',
