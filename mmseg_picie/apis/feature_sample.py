@@ -11,11 +11,10 @@ from torch import Tensor
 
 from ..engine.clustering_pass import build_clustering_loader
 from ..engine.distributed import unwrap_model
-from ..engine.hooks.principal_decoder_hook import PrincipalDecoderHook
 from ..engine.progress import track
 from ..models import CentroidHead, PiCIE
 from .folder_survey import list_photographs
-from .fresh_centroids import without_augmentation
+from .fresh_centroids import start_from_pretrained, without_augmentation
 from .runs import build_runner
 
 # Images that are forwarded together.
@@ -92,10 +91,7 @@ def build_untrained(cfg: Config, device: str | None = None, verbose: bool = True
         )
     if device is not None:
         model.to(device)
-    runner.model.init_weights()
-    for hook in runner.hooks:
-        if isinstance(hook, PrincipalDecoderHook):
-            hook.before_train(runner)
+    start_from_pretrained(runner)
     model.eval()
     return runner
 

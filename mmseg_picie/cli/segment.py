@@ -14,6 +14,13 @@ from typing import Any
 
 from . import common, outputs
 
+#: Options that say how to train.
+_OF_TRAINING = ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'weights')
+
+
+def _number_or_auto(word: str) -> int | str:
+    return word if word == 'auto' else int(word)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -22,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', metavar='DIR', help='folder for the results (default: FOLDER_segments)'
     )
     parser.add_argument(
-        '--clusters', type=int, metavar='K', help='number of segments (default: 12)'
+        '--clusters',
+        type=_number_or_auto,
+        metavar='K',
+        help='number of segments, or auto to have it suggested (default: 12)',
     )
     parser.add_argument(
         '--recipe',
@@ -44,6 +54,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--model', metavar='FILE', help='model.pth of an earlier call; nothing is trained then'
     )
+    parser.add_argument(
+        '--scale',
+        help='size at which the network sees an image: train (that of the training), full (every '
+        'pixel), a factor such as 0.5, a shorter side such as 640px, or auto: train, but finer for '
+        'large images (default: auto)',
+    )
+    parser.add_argument(
+        '--stretch',
+        choices=('none', 'full', 'percentile'),
+        help='which levels of more than 8 bits become black and white: none (grey is refused), the '
+        'lowest and highest of the type, or of each image 2 and 98 %% (default: none)',
+    )
     parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
     parser.add_argument(
         '--show-config', action='store_true', help='print the config of the recipe, and end'
@@ -62,7 +84,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error(f'argument --weights: there is no file {args.weights}; check the path')
     if args.model is not None:
         common.check_checkpoint(parser, '--model', args.model)
-        for name in ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'weights'):
+        for name in _OF_TRAINING:
             if getattr(args, name) is not None:
                 parser.error(
                     f'argument --{name}: a model is taken as it is, so leave --{name} or --model '
@@ -79,10 +101,11 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     """
     from ..apis import prediction
     from ..apis import segment as segmenting
+    from ..apis.segment_request import default_out
 
-    names = ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'weights', 'model')
+    names = (*_OF_TRAINING, 'model', 'scale', 'stretch')
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    out = args.out or str(segmenting.default_out(args.folder))
+    out = args.out or str(default_out(args.folder))
     with common.refuse(parser, errors=(ValueError,)):
         request = segmenting.Request(args.folder, out, **given)
     if args.show_config:
@@ -94,6 +117,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     result = segmenting.segment_folder(request, device, args.verbose)
     common.print_facts(
         {
+            'Report': result.report(),
             'Labels': result.out / 'labels',
             'Overlays': result.out / 'overlays',
             'Legend': result.out / 'legend.json',
