@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..datasets.image_files import find_images
 from ..engine.facts import describe_scores
 from ..engine.progress import say
 from ..models import PiCIE
@@ -42,7 +43,7 @@ from .segment_result import SegmentResult
 from .stretch_option import set_stretch
 from .suggest_k import suggest_k, write_advice
 
-__all__ = ['Request', 'segment', 'segment_folder']
+__all__ = ['Request', 'segment', 'segment_folder', 'show_config']
 
 #: Facts that are of a call, and not of the model.
 _OF_CALL = ('state', 'settings', 'images', 'device', 'seconds', 'report')
@@ -221,6 +222,31 @@ def build_config(request: Request, choice: Choice, number: int) -> Config:
     if request.stretch is not None:
         set_stretch(config, request.stretch)
     return config
+
+
+def show_config(request: Request) -> str:
+    """The config of a request, to be saved and changed.
+
+    Args:
+        request (Request): what to do.
+
+    Returns:
+        str: a config file, with the command that runs it above.
+
+    Raises:
+        OSError: As of :func:`build_config`.
+        ValueError: Likewise.
+    """
+    choice = choose_recipe(request.recipe, request.weights)
+    config = build_config(request, choice, len(find_images(request.folder)))
+    command = 'train' if choice.recipe.trains else 'fit-centroids'
+    options = '' if choice.recipe.trains else ' --out model.pth'
+    lines = [
+        f'# Command: picie {command} THIS_FILE{options}',
+        f'# It is {choice.recipe.config} with your settings.',
+        config.pretty_text,
+    ]
+    return '\n'.join(lines)
 
 
 def _choose_clusters(request: Request, config: Config, facts: dict[str, Any], verbose: bool) -> int:

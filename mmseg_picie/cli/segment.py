@@ -9,6 +9,8 @@ stopped.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +111,9 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     with common.refuse(parser, errors=(ValueError,)):
         request = segmenting.Request(args.folder, out, **given)
     if args.show_config:
-        print(show_config(request))
+        with contextlib.redirect_stdout(sys.stderr):  # the config alone, so that it makes a file
+            text = segmenting.show_config(request)
+        print(text)
         return None
     device = args.device or prediction.default_device()
     with common.refuse(parser, '--device'):
@@ -125,28 +129,3 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
         }
     )
     return result
-
-
-def show_config(request: Any) -> str:
-    """The config of a request, to be saved and changed.
-
-    Args:
-        request: What to do.
-
-    Returns:
-        Text of a config file, with the command that runs it above.
-    """
-    from ..apis import recipes
-    from ..apis import segment as segmenting
-    from ..datasets.image_files import find_images
-
-    choice = recipes.choose_recipe(request.recipe, request.weights)
-    config = segmenting.build_config(request, choice, len(find_images(request.folder)))
-    command = 'train' if choice.recipe.trains else 'fit-centroids'
-    options = '' if choice.recipe.trains else ' --out model.pth'
-    lines = [
-        f'# Command: picie {command} THIS_FILE{options}',
-        f'# It is {choice.recipe.config} with your settings.',
-        config.pretty_text,
-    ]
-    return '\n'.join(lines)
