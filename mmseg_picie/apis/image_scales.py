@@ -125,6 +125,7 @@ def choose_size(
         is_large = min(shape) >= LARGE * min(trained.size)
         finer = FINER if is_large else 1
         return round(finer * height), round(finer * width)
-    wanted = scale.value / min(shape) if scale.kind == 'side' else scale.value
-    height, width = (max(1, round(side * wanted)) for side in shape)
+    if scale.kind == 'side':
+        return cover_size(shape, (int(scale.value), int(scale.value)))
+    height, width = (max(1, round(side * scale.value)) for side in shape)
     return height, width

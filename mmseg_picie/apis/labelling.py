@@ -153,7 +153,9 @@ class Labeller:
             )
 
         def read(top: int, bottom: int) -> torch.Tensor:
-            return torch.from_numpy(resized.read(top, bottom)).permute(2, 0, 1)
+            return torch.from_numpy(np.ascontiguousarray(resized.read(top, bottom))).permute(
+                2, 0, 1
+            )
 
         labels: NDArray = np.empty(strips.shape, dtype=self._type)
         with self.model.only_labels():

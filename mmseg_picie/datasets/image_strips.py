@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .image_reading import read_image, show_name
+from .image_reading import is_for_rasterio, read_image, show_name
 from .raster_files import Place, has_rasterio, open_raster
 
 #: Pixels of a file that is decoded as a whole, if rasterio is there to read it in parts.
@@ -93,7 +93,7 @@ def open_strips(path: str | Path, stretch: str = 'none') -> Iterator[Strips]:
 
 
 def needs_parts(path: str | Path) -> bool:
-    """Whether a file is too large to be decoded as a whole, or placed on the earth.
+    """Whether a file is too large to be decoded as a whole, placed on the earth, or for rasterio.
 
     Args:
         path (str or Path): file.
@@ -112,6 +112,8 @@ def needs_parts(path: str | Path) -> bool:
             return is_large or any(tag in tags for tag in _PLACE_TAGS)
     except Image.DecompressionBombError:
         return True
+    except UnidentifiedImageError:
+        return is_for_rasterio(path)
     except Exception:  # of many types; what is wrong is told by who reads it
         return False
 
@@ -172,7 +174,10 @@ class ResizedStrips:
         start, end = top * self._scale, min(float(height), bottom * self._scale)
         margin = int(max(1, self._scale)) + 2  # the filter looks beyond the box
         first, last = max(0, int(start) - margin), min(height, int(end) + 1 + margin)
-        image = Image.fromarray(np.ascontiguousarray(self.strips.read(first, last)))
+        pixels = self.strips.read(first, last)
+        is_turned = pixels[..., ::-1].flags.c_contiguous  # what Pillow has decoded: no copy needed
+        image = Image.fromarray(pixels[..., ::-1] if is_turned else np.ascontiguousarray(pixels))
         box = (0, start - first, width, min(end, last) - first)
         size = (self.shape[1], bottom - top)
-        return np.array(image.resize(size, Image.Resampling.BILINEAR, box=box))
+        resized = np.array(image.resize(size, Image.Resampling.BILINEAR, box=box))
+        return resized[..., ::-1] if is_turned else resized
