@@ -60,7 +60,9 @@ def plot_training(folder: Path, out: Path, formats: Sequence[str] = FORMATS) -> 
         ValueError: If a file of the training is broken.
     """
     log, scores = read_training(folder), read_curves(folder)
-    name = folder.resolve().name
+    parts = folder.resolve().parts
+    # `picie compare` has a folder for each seed of a config.
+    name = '/'.join(parts[-2:] if parts[-1].startswith('seed_') else parts[-1:])
     files: list[Path] = []
     missing = []
 

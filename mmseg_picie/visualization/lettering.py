@@ -7,6 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ..printing import printable
+
+# Letters of a name that are shown, as names come from files.
+_MAX_LETTERS = 48
+
 
 @cache
 def get_font(size: int) -> ImageFont.FreeTypeFont:
@@ -21,15 +26,25 @@ def get_font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(path), size)
 
 
+def to_line(text: str) -> str:
+    """A name as a line that is not too long, whatever it holds.
+
+    Args:
+        text (str): the name.
+    """
+    line = printable(text[: _MAX_LETTERS + 1])
+    return line if len(line) <= _MAX_LETTERS else line[: _MAX_LETTERS - 1] + '\u2026'
+
+
 def measure_text(text: str, size: int) -> tuple[int, int]:
     """(height, width) of a line of text in pixels; its height is the same for all texts.
 
     Args:
-        text (str): a line.
+        text (str): see :func:`to_line`.
         size (int): of :func:`get_font`.
     """
     font = get_font(size)
-    return sum(font.getmetrics()), int(np.ceil(font.getlength(text)))
+    return sum(font.getmetrics()), int(np.ceil(font.getlength(to_line(text))))
 
 
 def write_text(
@@ -44,7 +59,7 @@ def write_text(
 
     Args:
         picture (NDArray): (H, W, 3) uint8, written into; what goes beyond is cut off.
-        text (str): the line.
+        text (str): see :func:`to_line`.
         corner (tuple[int, int]): (y, x) of its upper left corner.
         size (int): of :func:`get_font`.
         colour (tuple): of the letters.
@@ -59,7 +74,7 @@ def write_text(
     letters = Image.fromarray(np.ascontiguousarray(window))
     ImageDraw.Draw(letters).text(
         (corner[1] - left, corner[0] - top),
-        text,
+        to_line(text),
         fill=colour,
         font=get_font(size),
         stroke_width=0 if rim is None else margin,

@@ -18,6 +18,7 @@ from mmseg_picie.apis.export_check import check
 from mmseg_picie.apis.legends import choose_ids, describe_ids
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
+from mmseg_picie.models.predictor import Predictor
 
 D, K = 12, 5
 #: The kinds of networks, cut down: backbone, channels of its levels, further options of the model.
@@ -197,6 +198,16 @@ def test_ids_are_named_by_the_classes_of_the_view_that_predicts(make):
     assert choose_ids(model).kind == 'cluster'
     with pytest.raises(ValueError, match='never validated on labels'):
         choose_ids(model, 'class')
+
+
+def test_ids_above_a_byte_are_wider(make):
+    model = make('resnet18')
+    images = torch.from_numpy(scenes((32, 48))[0][None])
+    with torch.no_grad():
+        ids, _ = Predictor(model, [300, 1, 2, 3, 65535])(images)
+        narrow, _ = Predictor(model, [0, 1, 2, 3, 4])(images)
+    assert (ids.dtype, narrow.dtype) == (torch.int32, torch.uint8)
+    assert torch.equal(ids == 300, narrow == 0) and torch.equal(ids == 65535, narrow == 4)
 
 
 def test_a_crf_is_refused_and_a_network_that_cannot_be_traced(make):

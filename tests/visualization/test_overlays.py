@@ -146,6 +146,14 @@ def test_letters_are_seen_on_any_ground_and_cut_at_edges():
     assert 20 <= height <= 30 and 40 < width < 80
 
 
+@pytest.mark.parametrize('name', ['two\nlines', 'x' * 10**6, '\x1b[2J', '', '\u6c34'])
+def test_any_name_is_shown_on_one_line(name):
+    """Names come from files, which anybody may have written."""
+    made = paint_overlay(picture(60, 90), blocks(60, 90, 1), [name], PALETTE[:1], 0.6)
+    plain = paint_overlay(picture(60, 90), blocks(60, 90, 1), ['one'], PALETTE[:1], 0.6)
+    assert made.shape[0] == plain.shape[0] and made.shape[1] < 1000
+
+
 def test_titles_stand_above_their_pictures():
     images = [picture(100, 200, seed) for seed in (1, 2)]
     made = add_titles(images, ['first', 'second'], gap=4)
