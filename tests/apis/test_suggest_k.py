@@ -1,5 +1,6 @@
 """Advice about the number of clusters: of points whose clusters are known, and of folders."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.runner import Runner
 from PIL import Image
 from sklearn.metrics import silhouette_score
 
@@ -191,6 +193,18 @@ def test_odd_folders_have_a_sensible_advice(tiny_config, tmp_path, kind):
     use_folder(config, root)
     advice = suggest_k(config, (0,), largest=8, verbose=False)
     assert 2 <= advice.k <= 8
+
+
+def test_a_training_of_the_same_process_is_not_disturbed(tiny_config, tmp_path):
+    """Else mmengine would write the scores of the training where the advice was made."""
+    config = tiny_config()
+    other = copy.deepcopy(config)
+    other.work_dir = str(tmp_path / 'advice')
+    suggest_k(other, (0,), largest=3, verbose=False)
+    runner = Runner.from_cfg(config)
+    (backend,) = runner.visualizer._vis_backends.values()
+    assert Path(backend._save_dir).is_relative_to(config.work_dir)
+    assert other.model == config.model and 'num_views' not in str(other.train_dataloader)
 
 
 @pytest.mark.parametrize('colour', [0, 130])
