@@ -1,6 +1,7 @@
 """Features of an encoder before any training, of some pixels of some images."""
 
 import copy
+import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,7 +72,8 @@ def build_untrained(cfg: Config, device: str | None = None, verbose: bool = True
         verbose (bool): as of :func:`.runs.build_runner`.
 
     Returns:
-        Runner: its training images are not augmented, and have one view.
+        Runner: its training images are not augmented, and have one view. A later runner of the same
+            config, in the same process, is not disturbed by it.
 
     Raises:
         ValueError: If the config is of no PiCIE, or its head does not cluster.
@@ -81,6 +83,10 @@ def build_untrained(cfg: Config, device: str | None = None, verbose: bool = True
         if transform['type'] == 'PairedViews':
             transform.num_views = 1
     cfg.load_from, cfg.resume = None, False
+    # mmengine keeps a logger and a visualiser for each name: those of a training are left to it.
+    cfg.experiment_name = uuid.uuid4().hex
+    if cfg.get('visualizer'):
+        cfg.visualizer.name = cfg.experiment_name
     runner = build_runner(cfg, verbose)
     model = unwrap_model(runner)
     if not isinstance(model.decode_head, CentroidHead):

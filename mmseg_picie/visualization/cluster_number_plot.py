@@ -17,7 +17,7 @@ def draw_cluster_numbers(
         table (Sequence[Mapping]): a row a number ``K``, with the same figures in all rows; NaN is
             left out.
         advised (int): the number to mark.
-        title (str): above the plots.
+        title (str): what was looked at.
     """
     from matplotlib.figure import Figure  # takes half a second
 
@@ -32,7 +32,7 @@ def draw_cluster_numbers(
         plot.xaxis.get_major_locator().set_params(integer=True)
         plot.grid(alpha=0.3)
     plots[0].legend(fontsize='small')
-    figure.suptitle(title, fontsize='medium')
+    figure.suptitle(f'How many clusters? {title}', fontsize='medium')
     content = io.BytesIO()
     figure.savefig(content, format='png', dpi=110)
     write_whole(path, content.getvalue())
