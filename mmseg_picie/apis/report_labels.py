@@ -144,8 +144,14 @@ def training_images(config: Config) -> list[Source]:
         raise ValueError(
             'the config does not say which files it trains on; give a folder of images by --images.'
         )
-    with unchecked_files():
-        dataset = DATASETS.build(dict(settings, pipeline=[]))
+    try:
+        with unchecked_files():
+            dataset = DATASETS.build(dict(settings, pipeline=[]))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            'the images that the config trains on are not there; give a folder of images by '
+            f'--images, or go to the folder that the paths of the config count from ({error})'
+        ) from error
     folder = dataset.data_prefix.get('img_path') or ''
     paths = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
     return [Source(path, _name(path, folder)) for path in paths]

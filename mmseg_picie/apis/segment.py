@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..datasets.image_files import find_images
+from ..engine.checkpoint_files import POINTER
 from ..engine.facts import describe_scores
 from ..engine.progress import say
 from ..models import PiCIE
@@ -167,7 +168,7 @@ def _make_model(request: Request, facts: dict[str, Any], device: str, verbose: b
         _plan(request, config, number, device)
     start = time.monotonic()
     if choice.recipe.trains:
-        config.resume = True
+        config.resume = Path(config.work_dir, POINTER).is_file()
         done = train(config, verbose)
     else:
         checkpoint = str(Path(config.work_dir, 'centroids.pth'))

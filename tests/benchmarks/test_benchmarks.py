@@ -12,7 +12,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmseg.registry import MODELS
 from sklearn.metrics import adjusted_rand_score
 
 ROOT = Path(__file__).parents[2]
@@ -254,6 +256,17 @@ def test_memory_is_told_for_the_bare_toolbox_and_for_more_images(measure, config
         assert row['above_bare_mib'] == pytest.approx(row['peak_mib'] - bare['peak_mib'])
         assert 0 < row['clustering_above_bare_mib'] <= row['above_bare_mib']
         assert row['ratio'] == pytest.approx(row['peak_mib'] / once['peak_mib'])
+
+
+@pytest.mark.slow
+def test_a_report_has_a_size_and_a_time(measure, config_path, tmp_path):
+    model = MODELS.build(Config.fromfile(config_path).model)
+    head = model.decode_head
+    head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'fitted.pth')
+    (row,) = measure('report', config_path, tmp_path / 'fitted.pth')['rows']
+    assert (row['images'], row['shown']) == (3, 3)
+    assert 0 < row['megabytes'] < 15 and row['seconds'] > 0 and row['above_bare_mib'] >= 0
 
 
 @pytest.mark.slow

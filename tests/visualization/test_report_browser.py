@@ -178,10 +178,23 @@ def test_pointing_at_a_segment_tells_and_highlights_its_cluster(open_report, mak
     assert painted[-5, 5].max() < 60  # the others fade
 
 
+def test_a_segment_that_is_clicked_stays_highlighted(open_report, make_facts):
+    page = open_report(make_facts())
+    page.locator('.thumb').first.click()
+    box = page.locator('#viewer-canvas').bounding_box()
+    for pinned in (True, False):
+        page.mouse.click(box['x'] + box['width'] * 3 / 8, box['y'] + box['height'] / 6)
+        page.mouse.move(box['x'] + box['width'] / 2, box['y'] - 20)
+        assert page.inner_text('#pointed') == ('cluster 1' if pinned else '')
+        assert page.locator('.chip[aria-pressed=true]').all_inner_texts() == (
+            ['cluster 1 8.3 %'] if pinned else []
+        )
+
+
 def test_a_telephone_scrolls_in_one_direction(open_report, make_facts):
     long = 'w' * 60
     facts = make_facts()
-    named = [c._replace(name=long + str(c.cluster)) for c in facts.clusters]
+    named = [c._replace(name=long + str(c.cluster), share=1e-4) for c in facts.clusters]
     images = [image._replace(name=long * 2) for image in facts.images]
     facts = facts._replace(clusters=named, images=images, title=long)
     page = open_report(facts, width=360)

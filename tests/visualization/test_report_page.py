@@ -132,7 +132,7 @@ def test_a_page_without_what_is_optional(make_facts):
 
 @pytest.mark.parametrize(
     ('share', 'text'),
-    [(0, '0 %'), (0.0004, 'below 0.1 %'), (0.0342, '3.4 %'), (0.0996, '10 %'), (1, '100 %')],
+    [(0, '0 %'), (0.0004, '< 0.1 %'), (0.0342, '3.4 %'), (0.0996, '10 %'), (1, '100 %')],
 )
 def test_shares_for_people(share, text):
     assert percent(share) == text

@@ -112,11 +112,11 @@ def called(cluster: ClusterFacts) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as percent, such as '12 %', '3.4 %' or 'below 0.1 %'."""
+    """A share as percent, such as '12 %', '3.4 %' or '< 0.1 %'."""
     if share == 0:
         return '0 %'
     if share < 0.001:
-        return 'below 0.1 %'
+        return '< 0.1 %'
     return f'{100 * share:.1f} %' if share < 0.0995 else f'{100 * share:.0f} %'
 
 

@@ -9,7 +9,7 @@ let isDirty = false;
 const byId = (id) => document.getElementById(id);
 const clusters = [...Array(K).keys()];
 const called = (k) => names[k] || `cluster ${k}`;
-const percent = (share) => (share < 0.001 ? 'below 0.1 %' : share < 0.0995 ? `${(100 * share).toFixed(1)} %` : `${Math.round(100 * share)} %`);
+const percent = (share) => (share < 0.001 ? '< 0.1 %' : share < 0.0995 ? `${(100 * share).toFixed(1)} %` : `${Math.round(100 * share)} %`);
 
 // Clusters of one name are one group; its number is that of its first cluster.
 let groupOf = [];

@@ -108,14 +108,20 @@ function chip(group, share) {
   button.append(swatch, `${called(group)} ${percent(share)}`);
   button.addEventListener('pointerenter', () => point(group));
   button.addEventListener('pointerleave', () => point(pinned));
-  button.addEventListener('click', () => {
-    pinned = pinned === group ? null : group;
-    byId('chips').querySelectorAll('button').forEach((other) => other.setAttribute('aria-pressed', String(other === button && pinned !== null)));
-    point(pinned);
-  });
+  button.dataset.group = group;
+  button.addEventListener('click', () => pin(group));
   const item = document.createElement('li');
   item.append(button);
   return item;
+}
+
+// Keep a group highlighted, or let it go again.
+function pin(group) {
+  pinned = pinned === group ? null : group;
+  for (const button of byId('chips').querySelectorAll('button')) {
+    button.setAttribute('aria-pressed', String(Number(button.dataset.group) === pinned && pinned !== null));
+  }
+  point(pinned);
 }
 
 let shownGroup = null;
@@ -135,6 +141,10 @@ drawing.addEventListener('pointermove', (event) => {
   if (group !== shownGroup) point(group);
 });
 drawing.addEventListener('pointerleave', () => point(pinned));
+drawing.addEventListener('click', (event) => {
+  const group = groupAt(drawing, event);
+  if (group !== null) pin(group);
+});
 byId('previous').addEventListener('click', () => step(-1));
 byId('next').addEventListener('click', () => step(1));
 byId('close').addEventListener('click', () => viewer.close());
