@@ -18,6 +18,7 @@ from mmseg_picie.visualization.segment_painting import (
     text_size,
     write_names,
 )
+from mmseg_picie.visualization.segment_visualizer import paint_overlay
 
 NAMES = ('sky', 'road', 'Bürgersteig', 'car')
 PALETTE = [(200, 10, 30), (20, 220, 40), (0, 0, 255), (250, 250, 250)]
