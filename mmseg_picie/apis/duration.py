@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
-from torch import nn
 
 from ..datasets.base import unchecked_files
 from ..datasets.sampler import SampleKey
@@ -79,9 +78,7 @@ def time_steps(config: Config, device: str) -> StepTimes:
             head.set_centroids(centroids, torch.ones_like(head.cluster_counts))
     keys = _readable_keys(dataset)
     load, items = _time(lambda: [dataset[key] for key in keys])
-    preprocessor = model.data_preprocessor
-    assert isinstance(preprocessor, nn.Module)
-    batch = preprocessor(pseudo_collate(items), True)
+    batch = model.data_preprocessor(pseudo_collate(items), True)
 
     def forward() -> None:
         with torch.no_grad():
@@ -92,7 +89,7 @@ def time_steps(config: Config, device: str) -> StepTimes:
 
     def train() -> None:
         losses = model.loss(batch['inputs'], batch['data_samples'])
-        model.parse_losses(losses)[0].backward()
+        torch.stack(list(losses.values())).sum().backward()
 
     seconds = [load, _time(forward)[0], _time(train)[0]]
     return StepTimes(*(value / len(keys) for value in seconds))

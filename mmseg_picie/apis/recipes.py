@@ -30,16 +30,17 @@ class Recipe(NamedTuple):
     about: str
 
 
-#: Name -> recipe. Of 'best' there are two, see :func:`choose_recipe`.
+#: Name -> recipe. For the last one there may be another in its place, see :func:`choose_recipe`.
 RECIPES = {
     'quick': Recipe(_NETWORK, False, 'k-means on frozen features, for a first look'),
     'picie': Recipe(
         'configs/picie_fpn_efficientnet-lite0_folder.py', True, "the paper's recipe, PiCIE"
     ),
+    'picie-m': Recipe(_NETWORK, True, 'PiCIE-M on EfficientNet-Lite0'),
     'best': Recipe(_TOKENS, True, 'PiCIE-M on frozen features of DINOv2'),
 }
 #: What 'best' is where the weights of DINOv2 cannot be had.
-SECOND_BEST = Recipe(_NETWORK, True, 'PiCIE-M on EfficientNet-Lite0')
+SECOND_BEST = 'picie-m'
 
 
 class Choice(NamedTuple):
@@ -89,7 +90,7 @@ def choose_recipe(name: str, weights: str | None = None) -> Choice:
     elif recipe.config == _TOKENS:
         missing = find_obstacle(config.model.backbone.model_name)
         if missing:
-            recipe = SECOND_BEST
+            recipe = RECIPES[SECOND_BEST]
             config = read_config_file(str(find_ready(recipe.config)))
             note = (
                 f'The weights of DINOv2 cannot be had ({missing}), so EfficientNet-Lite0 takes '

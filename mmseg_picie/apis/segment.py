@@ -1,110 +1,59 @@
-"""A folder of images in; segments, names and a model out."""
+"""A folder of images in; segments, names, a report and a model out."""
 
+import copy
 import datetime
-import hashlib
-import platform
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import mmengine
-import mmseg
-import torch
 from mmengine.config import Config
 
 from ..datasets.image_files import find_images
+from ..engine.checkpoint_files import POINTER
 from ..engine.facts import describe_scores
 from ..engine.progress import say
 from ..models import PiCIE
-from ..version import __version__
 from . import duration
 from .devices import using_device
+from .folder_survey import describe_survey, survey_folder
 from .fresh_centroids import score_fresh_centroids
-from .json_files import read_json, write_json
+from .json_files import write_json
 from .labelled_folder import add_validation, find_labelled
 from .model_file import read_facts, read_model, write_model
 from .prediction import Source, default_device, find_sources, load_model, predict_files
 from .quiet import quiet_toolbox
-from .recipes import RECIPES, Choice, choose_recipe, fit_to_folder
+from .recipes import Choice, choose_recipe, fit_to_folder
+from .report import write_report
+from .report_labels import read_label_folder
+from .run_history import read_history
 from .runs import train
+from .segment_request import (
+    AUTO,
+    CLUSTERS,
+    LABELLED_FILE,
+    MODEL_FILE,
+    REPORT_FILE,
+    RUN_FILE,
+    TRAINING,
+    Request,
+    default_out,
+    open_results,
+)
 from .segment_result import SegmentResult
+from .stretch_option import set_stretch
+from .suggest_k import suggest_k, write_advice
 
-__all__ = ['Request', 'segment', 'segment_folder']
+__all__ = ['Request', 'segment', 'segment_folder', 'show_config']
 
-RUN_FILE, MODEL_FILE, TRAINING = 'run.json', 'model.pth', 'training'
-LABELLED_FILE = 'labelled.txt'
-#: Clusters where nobody says how many.
-CLUSTERS = 12
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be done with a folder of images.
-
-    Attributes:
-        folder (str): of the images, nested or flat.
-        out (str): folder for the results.
-        clusters (int): K, at least 2.
-        recipe (str): a key of :data:`.recipes.RECIPES`.
-        epochs (int, optional): how long to train; the recipe's own by default.
-        minutes (float, optional): the same as a time, about.
-        seed (int): of every random choice.
-        labels (str, optional): folder of label maps for some of the images, which give scores and
-            names (:func:`.labelled_folder.find_labelled`).
-        weights (str, optional): file of DINOv2's weights, for the recipe 'best'.
-        model (str, optional): model file of an earlier call, which is taken as it is: nothing is
-            trained, and the other settings do not matter.
-
-    Raises:
-        ValueError: If a number is out of range, or two settings exclude each other.
-    """
-
-    folder: str
-    out: str
-    clusters: int = CLUSTERS
-    recipe: str = 'best'
-    epochs: int | None = None
-    minutes: float | None = None
-    seed: int = 0
-    labels: str | None = None
-    weights: str | None = None
-    model: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.recipe not in RECIPES:
-            raise ValueError(
-                f'recipe must be one of {", ".join(RECIPES)}, but got {self.recipe!r}.'
-            )
-        if self.clusters < 2:
-            raise ValueError(f'clusters must be at least 2, but got {self.clusters}.')
-        for name in ('epochs', 'minutes'):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f'{name} must be positive, but got {value}.')
-        if self.epochs is not None and self.minutes is not None:
-            raise ValueError('epochs and minutes both say how long to train; give one of them.')
-        for name in ('epochs', 'minutes'):
-            if getattr(self, name) is not None and not RECIPES[self.recipe].trains:
-                raise ValueError(
-                    f'{name} says how long to train, but the recipe {self.recipe!r} does not train;'
-                    ' leave it out, or take the recipe picie or best.'
-                )
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f'seed must be from 0 to 2**32 - 1, but got {self.seed}.')
-        folder, out = Path(self.folder).resolve(), Path(self.out).resolve()
-        if out == folder or folder in out.parents:
-            raise ValueError(
-                f'out is {self.out}, which lies in the folder of images {self.folder}, so results '
-                'would be taken for images; give a folder beside it.'
-            )
+#: Facts that are of a call, and not of the model.
+_OF_CALL = ('state', 'settings', 'images', 'device', 'seconds', 'report')
 
 
 def segment(
     folder: str | Path,
     out: str | Path | None = None,
-    clusters: int = CLUSTERS,
+    clusters: int | str = CLUSTERS,
     recipe: str = 'best',
     epochs: int | None = None,
     minutes: float | None = None,
@@ -112,6 +61,8 @@ def segment(
     labels: str | Path | None = None,
     weights: str | Path | None = None,
     model: str | Path | None = None,
+    scale: str = 'auto',
+    stretch: str | None = None,
     device: str | None = None,
 ) -> SegmentResult:
     """Segment a folder of images: what the command ``picie segment`` does.
@@ -120,14 +71,17 @@ def segment(
         folder (str or Path): of the images.
         out (str or Path, optional): folder for the results; FOLDER_segments in the current folder
             by default. What an interrupted call with the same settings has left there is taken up.
-        clusters (int): K.
-        recipe (str): 'quick', 'picie' or 'best'.
+        clusters (int or str): K, or 'auto'.
+        recipe (str): 'quick', 'picie', 'picie-m' or 'best'.
         epochs (int, optional): how long to train; the recipe's own by default.
         minutes (float, optional): the same as a time, about.
         seed (int): of every random choice.
         labels (str or Path, optional): folder of label maps of some of the images.
         weights (str or Path, optional): file of DINOv2's weights, for 'best'.
         model (str or Path, optional): model file of an earlier call; nothing is trained then.
+        scale (str): size at which the network sees an image: 'auto', 'train', 'full', a factor such
+            as '0.5', or a shorter side such as '640px'.
+        stretch (str, optional): of levels of more than 8 bits: 'none', 'full' or 'percentile'.
         device (str, optional): such as 'cpu' or 'cuda:0'; the GPU if there is one.
 
     Returns:
@@ -146,22 +100,12 @@ def segment(
         epochs=epochs,
         minutes=minutes,
         seed=seed,
+        scale=scale,
+        stretch=stretch,
         **{name: None if path is None else str(path) for name, path in paths.items()},
     )
     with quiet_toolbox():
         return segment_folder(request, device or default_device())
-
-
-def default_out(folder: str | Path) -> Path:
-    """Where results go if nobody says.
-
-    Args:
-        folder (str or Path): of the images.
-
-    Returns:
-        Path: in the current folder.
-    """
-    return Path(f'{Path(folder).resolve().name or "images"}_segments')
 
 
 def segment_folder(request: Request, device: str, verbose: bool = False) -> SegmentResult:
@@ -179,93 +123,58 @@ def segment_folder(request: Request, device: str, verbose: bool = False) -> Segm
         OSError: As of :func:`segment`.
         ValueError: Likewise.
     """
-    start = time.monotonic()
-    out = Path(request.out)
-    names = find_images(request.folder)
-    facts = _open_results(request, len(names))
-    say(f'{len(names):,} images in {request.folder}; results go to {out}')
+    start, out = time.monotonic(), Path(request.out)
+    sources = find_sources([request.folder])
+    facts = open_results(request, len(sources))
     with using_device(device):
-        if request.model is not None:
-            model, source = read_model(request.model, device), request.model
-        else:
-            if not (out / MODEL_FILE).is_file():
-                _make_model(request, names, facts, device, verbose)
-            model, source = read_model(out / MODEL_FILE, device), str(out / MODEL_FILE)
-        facts |= {key: value for key, value in read_facts(source).items() if key not in facts}
-        sources = find_sources([request.folder])
-        _predict(model, sources, out, facts)
+        path = request.model or out / MODEL_FILE
+        if not Path(path).is_file():
+            _make_model(request, facts, device, verbose)
+        model = read_model(path, device)
+        facts |= {key: value for key, value in read_facts(path).items() if key not in facts}
+        done = predict_files(
+            model,
+            sources,
+            str(out),
+            scale=request.scale,
+            stretch=request.stretch,
+            resume=True,
+        )
+        facts['report'] = _report(request, model, sources, facts)
+    for failure in done.failures:
+        say(failure)
+    if facts.get('scores'):
+        say(f'On the labelled images: {describe_scores(facts["scores"])}')
     facts |= dict(state='finished', device=device, seconds=round(time.monotonic() - start, 1))
     write_json(out / RUN_FILE, facts)
     return SegmentResult(out)
 
 
-def _open_results(request: Request, number: int) -> dict[str, Any]:
-    """The facts of an earlier call with the same settings, or of a new one."""
-    settings = asdict(request) | dict(folder=str(Path(request.folder).resolve()))
-    del settings['out']
-    for name in ('weights', 'model'):  # a file is what it holds, wherever it lies
-        if settings[name] is not None:
-            settings[name] = hashlib.sha256(Path(settings[name]).read_bytes()).hexdigest()
-    path = Path(request.out, RUN_FILE)
-    if not path.is_file():
-        out = Path(request.out)
-        if out.is_dir() and any(path.name != LABELLED_FILE for path in out.iterdir()):
-            raise ValueError(
-                f'out is {out}, which holds other files than results; give a new folder.'
-            )
-        facts = dict(state='started', settings=settings, versions=_versions(), images=number)
-        write_json(path, facts)
-        return facts
-    facts = read_json(path)
-    found = facts.get('settings')
-    found = found if isinstance(found, dict) else {}
-    other = [name for name, value in settings.items() if found.get(name) != value]
-    if other:
-        name = other[0]
-        raise ValueError(
-            f'{request.out} holds results of other settings: {name} was {found.get(name)!r} and is '
-            f'now {settings[name]!r}; give another --out, or remove that folder.'
-        )
-    is_trained = request.model is not None or Path(request.out, MODEL_FILE).is_file()
-    if not is_trained and facts.get('images') != number:
-        raise ValueError(
-            f'{request.folder} had {facts.get("images")} images when the training into '
-            f'{request.out} began, and has {number} now; give another --out, or remove that folder.'
-        )
-    return facts | dict(images=number)
-
-
-def _versions() -> dict[str, str]:
-    return dict(
-        mmseg_picie=__version__,
-        torch=torch.__version__,
-        mmengine=mmengine.__version__,
-        mmseg=mmseg.__version__,
-        python=platform.python_version(),
-    )
-
-
-def _make_model(
-    request: Request, names: Sequence[str], facts: dict[str, Any], device: str, verbose: bool
-) -> None:
+def _make_model(request: Request, facts: dict[str, Any], device: str, verbose: bool) -> None:
     """Train, or cluster features as they are, and write the model file."""
+    survey = survey_folder(request.folder)
+    for line in describe_survey(survey):
+        say(line)
+    number = len(survey.names)
     choice = choose_recipe(request.recipe, request.weights)
-    say(f'Recipe {request.recipe}: {choice.recipe.about}, {request.clusters} clusters')
     if choice.note:
         say(choice.note)
-    config = build_config(request, choice, len(names))
+    config = build_config(request, choice, number)
+    facts['clusters'] = config.model.decode_head.num_clusters = _choose_clusters(
+        request, config, facts, verbose
+    )
+    say(f'Recipe {request.recipe}: {choice.recipe.about}, {facts["clusters"]} clusters')
     if choice.recipe.trains:
-        _plan(request, config, len(names), device)
+        _plan(request, config, number, device)
     start = time.monotonic()
     if choice.recipe.trains:
-        config.resume = True
+        config.resume = Path(config.work_dir, POINTER).is_file()
         done = train(config, verbose)
     else:
         checkpoint = str(Path(config.work_dir, 'centroids.pth'))
         done = score_fresh_centroids(config, None, checkpoint, verbose)
     facts |= dict(
         recipe=choice.recipe.about,
-        clusters=request.clusters,
         seed=request.seed,
         epochs=config.train_cfg.max_epochs if choice.recipe.trains else 0,
         trained=datetime.date.today().isoformat(),
@@ -275,7 +184,7 @@ def _make_model(
     if scores:
         facts['scores'] = scores
     model = load_model(config, done.checkpoint, device)
-    kept = {key: facts[key] for key in facts if key not in ('state', 'settings', 'images')}
+    kept = {key: value for key, value in facts.items() if key not in _OF_CALL}
     write_model(Path(request.out, MODEL_FILE), model, config, kept)
     write_json(Path(request.out, RUN_FILE), facts)
 
@@ -289,7 +198,8 @@ def build_config(request: Request, choice: Choice, number: int) -> Config:
         number (int): images.
 
     Returns:
-        Config: as `picie train` takes it.
+        Config: as `picie train` takes it; with the recipe's own number of clusters where it is to
+            be found yet.
 
     Raises:
         FileNotFoundError: If there are no label maps where they should be.
@@ -299,7 +209,8 @@ def build_config(request: Request, choice: Choice, number: int) -> Config:
     config.work_dir = str(Path(request.out, TRAINING).absolute())
     config.launcher = 'none'
     config.randomness.seed = request.seed
-    config.model.decode_head.num_clusters = request.clusters
+    if request.clusters != AUTO:
+        config.model.decode_head.num_clusters = request.clusters
     fit_to_folder(config, request.folder, number)
     if request.epochs is not None:
         config.train_cfg.max_epochs = request.epochs
@@ -309,7 +220,51 @@ def build_config(request: Request, choice: Choice, number: int) -> Config:
         say(f'{len(found.names):,} images have labels of {len(found.classes)} classes{unused}')
         listing = Path(request.out, LABELLED_FILE)
         add_validation(config, request.folder, request.labels, found, listing)
+    if request.stretch is not None:
+        set_stretch(config, request.stretch)
     return config
+
+
+def show_config(request: Request) -> str:
+    """The config of a request, to be saved and changed.
+
+    Args:
+        request (Request): what to do.
+
+    Returns:
+        str: a config file, with the command that runs it above.
+
+    Raises:
+        OSError: As of :func:`build_config`.
+        ValueError: Likewise.
+    """
+    choice = choose_recipe(request.recipe, request.weights)
+    config = build_config(request, choice, len(find_images(request.folder)))
+    command = 'train' if choice.recipe.trains else 'fit-centroids'
+    options = '' if choice.recipe.trains else ' --out model.pth'
+    lines = [
+        f'# Command: picie {command} THIS_FILE{options}',
+        f'# It is {choice.recipe.config} with your settings.',
+        config.pretty_text,
+    ]
+    return '\n'.join(lines)
+
+
+def _choose_clusters(request: Request, config: Config, facts: dict[str, Any], verbose: bool) -> int:
+    """K, as it was asked for, found by an earlier call, or advised now."""
+    if request.clusters != AUTO:
+        return int(request.clusters)
+    if 'clusters' in facts:
+        return facts['clusters']
+    trial = copy.deepcopy(config)
+    trial.work_dir = str(Path(request.out, 'suggest-k'))
+    seeds = [request.seed + i for i in range(3)]
+    advice = suggest_k(trial, seeds, verbose=verbose)
+    write_advice(Path(trial.work_dir), advice, request.folder, seeds)
+    say(advice.reason)
+    facts |= dict(clusters=advice.k, advice=advice.reason)
+    write_json(Path(request.out, RUN_FILE), facts)
+    return advice.k
 
 
 def _plan(request: Request, config: Config, number: int, device: str) -> None:
@@ -326,10 +281,28 @@ def _plan(request: Request, config: Config, number: int, device: str) -> None:
     )
 
 
-def _predict(model: PiCIE, sources: Sequence[Source], out: Path, facts: Mapping[str, Any]) -> None:
-    """Segment all images that are not segmented yet."""
-    done = predict_files(model, sources, str(out))
-    for failure in done.failures:
-        say(failure)
-    if facts.get('scores'):
-        say(f'On the labelled images: {describe_scores(dict(facts["scores"]))}')
+def _report(
+    request: Request, model: PiCIE, sources: Sequence[Source], facts: dict[str, Any]
+) -> list[str]:
+    """Write the page to look at; what it warns of."""
+    training = Path(request.out, TRAINING)
+    labels = None
+    if request.labels is not None:
+        labels = read_label_folder(request.labels, sources, model.cfg)
+        known = model.decode_head.map_meta.get('classes')
+        labels = labels._replace(classes=known or labels.classes)
+    told = ('recipe', 'clusters', 'epochs', 'seed', 'trained')
+    settings = {name.capitalize(): str(facts[name]) for name in told if name in facts}
+    settings |= facts['versions']
+    done = write_report(
+        Path(request.out, REPORT_FILE),
+        model,
+        sources,
+        title=f'Segments of {Path(request.folder).resolve().name}',
+        history=read_history(training) if any(training.glob('*/vis_data')) else None,
+        labels=labels,
+        settings=settings,
+    )
+    for finding in done.findings:
+        say(finding)
+    return done.findings

@@ -35,7 +35,10 @@ COMMANDS = {
     'judge': 'judge a checkpoint without labels',
     'report': 'write a page that shows what each cluster is',
     'name': "name a model's clusters by hand",
+    'suggest-k': 'advise a number of clusters for images without labels',
     'store-map': "name a model's clusters by labelled images",
+    'export': 'write a checkpoint as ONNX or torch.export',
+    'plot': 'draw the scores of a training',
     'check-data': 'check the data that a config reads',
     'convert': 'convert checkpoints and data sets',
     'demo': 'train on made-up scenes, print the scores, write overlays',
@@ -93,7 +96,7 @@ def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
             restart_with_mimalloc()
         if is_program:
             end_with_parent()
-        _load_toolbox(parser)
+        _load_toolbox(parser, says=not getattr(args, 'show_config', False))
         return _run(module, parser, args)
 
 
@@ -117,15 +120,15 @@ def _is_loaded() -> bool:
     return 'mmseg_picie.models' in sys.modules
 
 
-def _load_toolbox(parser: argparse.ArgumentParser) -> None:
-    """Import the toolbox and register this package's parts, unless that is done."""
+def _load_toolbox(parser: argparse.ArgumentParser, says: bool = True) -> None:
+    """Import the toolbox and register this package's parts, unless that is done, and say so."""
     if _is_loaded():
         return
     try:
         check_toolbox()
     except ImportError as error:
         parser.exit(1, f'{parser.prog}: {error}\n')
-    if all(os.environ.get(name, '0') == '0' for name in _RANK_VARIABLES):
+    if says and all(os.environ.get(name, '0') == '0' for name in _RANK_VARIABLES):
         print('Loading PyTorch and MMSegmentation ...', flush=True)
     register()
 

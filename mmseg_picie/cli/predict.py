@@ -22,11 +22,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
     parser.add_argument('--opacity', type=float, default=0.6, help='of the segments, in (0, 1]')
     parser.add_argument(
+        '--refine',
+        choices=('crf',),
+        help='move borders of segments to those of colours, by a dense CRF over the whole image '
+        '(extra crf); its memory is about 250 + 32 K bytes a pixel for K clusters',
+    )
+    parser.add_argument('--outlines', action='store_true', help='draw lines between segments')
+    parser.add_argument(
         '--ids',
         choices=('auto', 'class', 'cluster'),
         default='auto',
         help='what the label maps hold: classes (255 for clusters without one), clusters, or '
         'classes if the checkpoint knows them',
+    )
+    parser.add_argument(
+        '--scale',
+        default='auto',
+        help='size at which the network sees an image: train (that of the training), full (every '
+        'pixel), a factor such as 0.5, a shorter side such as 640px, or auto: train, but finer for '
+        'large images (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--stretch',
+        choices=('none', 'full', 'percentile'),
+        help='which levels of more than 8 bits become black and white: none (grey is refused), the '
+        "lowest and highest of the type, or of each image 2 and 98 %% (default: the config's own)",
+    )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='pass over images whose results are in the folder, of the same model and options',
     )
     common.add_cfg_options(parser)
     common.add_verbose(parser)
@@ -49,6 +74,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Segment."""
     from ..apis import prediction
+    from ..models import DenseCRF
 
     cfg = common.read_config(parser, args, predicts=True)
     common.require(parser, args, cfg, 'model', 'inference')
@@ -57,9 +83,23 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         prediction.check_device(device)
     sources = prediction.find_sources(args.input, args.out_dir)
     model = prediction.load_model(cfg, args.checkpoint, device)
+    if args.refine == 'crf' and model.crf is None:
+        model.crf = DenseCRF()
     classes = model.decode_head.num_clusters
     print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
-    done = prediction.predict_files(model, sources, args.out_dir, args.ids, args.opacity)
+    with common.refuse(parser, '--scale'):
+        prediction.Labeller(model, args.scale)
+    done = prediction.predict_files(
+        model,
+        sources,
+        args.out_dir,
+        args.ids,
+        args.opacity,
+        args.outlines,
+        args.scale,
+        args.stretch,
+        args.resume,
+    )
     print(
         f'{len(sources) - len(done.failures)} images segmented; label maps, overlays and '
         f'{done.legend.name} are in {args.out_dir}'

@@ -9,10 +9,19 @@ stopped.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
 from . import common, outputs
+
+#: Options that say how to train.
+_OF_TRAINING = ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'weights')
+
+
+def _number_or_auto(word: str) -> int | str:
+    return word if word == 'auto' else int(word)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,13 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', metavar='DIR', help='folder for the results (default: FOLDER_segments)'
     )
     parser.add_argument(
-        '--clusters', type=int, metavar='K', help='number of segments (default: 12)'
+        '--clusters',
+        type=_number_or_auto,
+        metavar='K',
+        help='number of segments, or auto to have it suggested (default: 12)',
     )
     parser.add_argument(
         '--recipe',
-        choices=('quick', 'picie', 'best'),
-        help="quick: no training, a first look; picie: the paper's; best: PiCIE-M on DINOv2 if its "
-        'weights can be had (default: best)',
+        choices=('quick', 'picie', 'picie-m', 'best'),
+        help="quick: no training, a first look; picie: the paper's; picie-m: a better one; best: "
+        'picie-m on DINOv2 if its weights can be had (default: best)',
     )
     group = parser.add_mutually_exclusive_group()
     group.add_argument('--epochs', type=int, metavar='N', help='how long to train')
@@ -43,6 +55,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--weights', metavar='FILE', help="DINOv2's weights, for the recipe best")
     parser.add_argument(
         '--model', metavar='FILE', help='model.pth of an earlier call; nothing is trained then'
+    )
+    parser.add_argument(
+        '--scale',
+        help='size at which the network sees an image: train (that of the training), full (every '
+        'pixel), a factor such as 0.5, a shorter side such as 640px, or auto: train, but finer for '
+        'large images (default: auto)',
+    )
+    parser.add_argument(
+        '--stretch',
+        choices=('none', 'full', 'percentile'),
+        help='which levels of more than 8 bits become black and white: none (grey is refused), the '
+        'lowest and highest of the type, or of each image 2 and 98 %% (default: none)',
     )
     parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
     parser.add_argument(
@@ -62,7 +86,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error(f'argument --weights: there is no file {args.weights}; check the path')
     if args.model is not None:
         common.check_checkpoint(parser, '--model', args.model)
-        for name in ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'weights'):
+        for name in _OF_TRAINING:
             if getattr(args, name) is not None:
                 parser.error(
                     f'argument --{name}: a model is taken as it is, so leave --{name} or --model '
@@ -79,14 +103,17 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     """
     from ..apis import prediction
     from ..apis import segment as segmenting
+    from ..apis.segment_request import default_out
 
-    names = ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'weights', 'model')
+    names = (*_OF_TRAINING, 'model', 'scale', 'stretch')
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    out = args.out or str(segmenting.default_out(args.folder))
+    out = args.out or str(default_out(args.folder))
     with common.refuse(parser, errors=(ValueError,)):
         request = segmenting.Request(args.folder, out, **given)
     if args.show_config:
-        print(show_config(request))
+        with contextlib.redirect_stdout(sys.stderr):  # the config alone, so that it makes a file
+            text = segmenting.show_config(request)
+        print(text)
         return None
     device = args.device or prediction.default_device()
     with common.refuse(parser, '--device'):
@@ -94,6 +121,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     result = segmenting.segment_folder(request, device, args.verbose)
     common.print_facts(
         {
+            'Report': result.report(),
             'Labels': result.out / 'labels',
             'Overlays': result.out / 'overlays',
             'Legend': result.out / 'legend.json',
@@ -101,28 +129,3 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
         }
     )
     return result
-
-
-def show_config(request: Any) -> str:
-    """The config of a request, to be saved and changed.
-
-    Args:
-        request: What to do.
-
-    Returns:
-        Text of a config file, with the command that runs it above.
-    """
-    from ..apis import recipes
-    from ..apis import segment as segmenting
-    from ..datasets.image_files import find_images
-
-    choice = recipes.choose_recipe(request.recipe, request.weights)
-    config = segmenting.build_config(request, choice, len(find_images(request.folder)))
-    command = 'train' if choice.recipe.trains else 'fit-centroids'
-    options = '' if choice.recipe.trains else ' --out model.pth'
-    lines = [
-        f'# Command: picie {command} THIS_FILE{options}',
-        f'# It is {choice.recipe.config} with your settings.',
-        config.pretty_text,
-    ]
-    return '\n'.join(lines)

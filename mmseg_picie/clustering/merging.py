@@ -114,6 +114,6 @@ def merge_scores(scores: Tensor, merged: Tensor, num_clusters: int) -> Tensor:
         Tensor: (N, K, H, W).
     """
     lowest = torch.finfo(scores.dtype).min
-    shape = (len(scores), num_clusters, *scores.shape[2:])
+    shape = (scores.shape[0], num_clusters, *scores.shape[2:])
     index = merged.view(1, -1, 1, 1).expand_as(scores)
     return scores.new_full(shape, lowest).scatter_reduce(1, index, scores, 'amax')

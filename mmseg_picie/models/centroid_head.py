@@ -126,14 +126,16 @@ class CentroidHead(ViewHead):
         """
         return centroid_scores(embedding, self.centroids[view]).argmax(1)
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Cluster logits for prediction.
+    def predict(self, inputs: Maps, batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
+        """Cluster logits at the size of the images.
 
         Args:
             inputs (Sequence[Tensor]): maps of the decoder.
+            batch_img_metas (list[dict]): as in mmseg.
+            test_cfg (dict): likewise.
 
         Returns:
-            Tensor: (N, V' K, H, W), K logits for each of the V' views of ``predict_views``.
+            Tensor: (N, V' K, H, W).
 
         Raises:
             RuntimeError: If there are no centroids yet.
@@ -143,6 +145,19 @@ class CentroidHead(ViewHead):
                 'this model has no centroids, so it cannot predict; train it (at least until the '
                 'first clustering) or load the checkpoint of a trained one.'
             )
+        return super().predict(inputs, batch_img_metas, test_cfg)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Cluster logits.
+
+        Args:
+            inputs (Sequence[Tensor]): maps of the decoder.
+
+        Returns:
+            Tensor: (N, V' K, H, W), K logits for each of the V' views of ``predict_views``; all
+                alike if there are no centroids yet. No value decides what is computed, so that it
+                can be traced.
+        """
         views = list(self.predict_views)
         centroids = self.centroids[views].flatten(0, 1)[:, :, None, None]
         scores = F.conv2d(self.embed(inputs), centroids, self.logit_bias[views].flatten())

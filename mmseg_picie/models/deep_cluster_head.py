@@ -68,13 +68,10 @@ class DeepClusterHead(CentroidHead):
         return list(self.classifier.parameters())
 
     def forward(self, inputs: Maps) -> Tensor:
-        """Cluster logits (N, K, H, W) for prediction.
-
-        Raises:
-            RuntimeError: If nothing was clustered yet.
-        """
-        logits = super().forward(inputs)  # refuses a model without centroids
-        return logits if self.predict_with == 'centroids' else self.classifier(self.embed(inputs))
+        """Cluster logits (N, K, H, W)."""
+        if self.predict_with == 'centroids':
+            return super().forward(inputs)
+        return self.classifier(self.embed(inputs))
 
     def loss_of_view(self, maps: Maps, view: int, labels: Sequence[Tensor]) -> dict[str, Tensor]:
         """Cross-entropy of the classifier with the view's pseudo-labels: ``loss_ce``."""

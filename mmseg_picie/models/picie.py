@@ -72,6 +72,7 @@ class PiCIE(FrozenPasses, ClusterPrediction):
             )
         self.head_weights = head_weights
         self.crf = None if crf is None else DenseCRF(**crf)
+        _ = self.stride  # measured here, so that no tracer of a pass sees it
 
     def loss(self, inputs: Sequence[Tensor], data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of a batch of paired views.

@@ -27,10 +27,40 @@ def fit_to_stride(images: Tensor, stride: int) -> Tensor:
     Returns:
         Tensor: (N, C, H', W'), the images themselves if their sides are multiples already.
     """
-    size = [max(1, (side + stride // 2) // stride) * stride for side in images.shape[2:]]
-    if list(images.shape[2:]) == size:
+    sides = images.shape[2:]
+    if all(_is_multiple(side, stride) for side in sides):
         return images
+    size = [to_multiple(side, stride, stride // 2) for side in sides]
     return F.interpolate(images, size, mode='bilinear', align_corners=False, antialias=True)
+
+
+def to_multiple(side: int, unit: int, added: int) -> int:
+    """The largest multiple of a unit that is not above ``side + added``, at least one unit.
+
+    Args:
+        side (int): of an image; in ``torch.export``, perhaps one that is not known yet.
+        unit (int): such as a stride.
+        added (int): ``unit // 2`` to round to the nearest multiple, ``unit - 1`` to round up.
+
+    Returns:
+        int: likewise.
+    """
+    if not isinstance(side, torch.SymInt):
+        return max(1, (side + added) // unit) * unit
+    # A number of its own, so that the sizes of all maps are plain multiples of it: exact divisions,
+    # which the export can tell, where those of the side itself pile up.
+    count = (torch.scalar_tensor(side + added, dtype=torch.int64) // unit).clamp(min=1).item()
+    torch._check(count >= 1)
+    return count * unit
+
+
+def _is_multiple(side: int, unit: int) -> bool:
+    """Whether a side is known to be a multiple of a unit."""
+    if not isinstance(side, torch.SymInt):
+        return side % unit == 0
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return statically_known_true(side % unit == 0)
 
 
 @torch.no_grad()

@@ -1,12 +1,17 @@
-"""Plots of scores: curves over epochs, IoU per class, clusters against classes."""
+"""Plots of scores: curves, IoU per class, clusters against classes.
+
+Lines differ by their dashes and markers, and bars by their hatches, so that plots can be read in
+grey as well.
+"""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..clustering import UNMATCHED
 from ..whole_files import write_whole
@@ -14,46 +19,148 @@ from ..whole_files import write_whole
 #: Of a row of runs: for each score the values of its seeds, (seeds, epochs), NaN where there is
 #: none.
 Curves = Mapping[str, NDArray]
+#: Files to write: one picture in several formats, told by their suffixes .png and .svg.
+Paths = str | Path | Sequence[Path]
+
+_DASHES = ('-', '--', '-.', ':')
+_MARKERS = ('o', 's', '^', 'D', 'v', 'x', 'P')
+_HATCHES = ('', '///', '...', 'xx')
+
+
+class Line(NamedTuple):
+    """A curve.
+
+    Attributes:
+        x (ArrayLike): (n,).
+        y (ArrayLike): (n,), masked where there is no value.
+        low (ArrayLike, optional): (n,) lower end of a band around it.
+        high (ArrayLike, optional): upper end.
+    """
+
+    x: ArrayLike
+    y: ArrayLike
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
+
+
+class Panel(NamedTuple):
+    """A plot of curves beside others.
+
+    Attributes:
+        title (str): above it.
+        xlabel (str): what goes to the right, with its unit.
+        ylabel (str): what goes up, with its unit.
+        lines (Mapping[str, Line]): by label.
+    """
+
+    title: str
+    xlabel: str
+    ylabel: str
+    lines: Mapping[str, Line]
+
+
+def draw_panels(paths: Paths, panels: Sequence[Panel], title: str = '') -> None:
+    """Draw plots of curves, side by side, three a row.
+
+    Args:
+        paths (Paths): files to write.
+        panels (Sequence[Panel]): at least one.
+        title (str): above all.
+    """
+    width = min(3, len(panels))
+    height = -(-len(panels) // width)
+    with _figure(paths, (5.5 * width, 4.2 * height), title) as figure:
+        plots = figure.subplots(height, width, squeeze=False).flatten()
+        for plot in plots[len(panels) :]:
+            plot.set_axis_off()
+        for plot, panel in zip(plots, panels, strict=False):
+            for number, (label, line) in enumerate(panel.lines.items()):
+                _draw_line(plot, number, label, line)
+            plot.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+            plot.set_title(panel.title, fontsize='medium')
+            plot.xaxis.get_major_locator().set_params(integer=True)
+            plot.grid(alpha=0.3)
+            plot.legend(fontsize='small')
+
+
+def _draw_line(plot: Any, number: int, label: str, line: Line) -> None:
+    """A line that differs from the others of its plot in grey as well."""
+    x = np.asarray(line.x)
+    (drawn,) = plot.plot(
+        x,
+        line.y,
+        linestyle=_DASHES[number % len(_DASHES)],
+        marker=_MARKERS[number % len(_MARKERS)],
+        markersize=4,
+        markevery=max(1, len(x) // 20),
+        label=label,
+    )
+    if line.low is not None:
+        plot.fill_between(x, line.low, line.high, color=drawn.get_color(), alpha=0.15)
 
 
 def draw_curves(
-    path: str | Path, epochs: Mapping[str, Sequence[int]], rows: Mapping[str, Curves]
+    path: Paths, epochs: Mapping[str, Sequence[int]], rows: Mapping[str, Curves]
 ) -> None:
     """Draw scores over epochs: means over seeds, in a band from the lowest seed to the highest.
 
     Args:
-        path (str or Path): PNG to write.
+        path (Paths): files to write.
         epochs (Mapping[str, Sequence[int]]): by row, the epochs that were scored.
         rows (Mapping[str, Curves]): by row, percent.
     """
-    from matplotlib.figure import Figure  # takes half a second
-
-    names = list(dict.fromkeys(name for curves in rows.values() for name in curves))
-    figure = Figure(figsize=(5.5 * len(names), 4.2), layout='constrained')
-    plots = figure.subplots(1, len(names), squeeze=False)[0]
-    for plot, name in zip(plots, names, strict=True):
+    panels = []
+    for name in dict.fromkeys(name for curves in rows.values() for name in curves):
+        lines = {}
         for label, curves in rows.items():
-            if name not in curves:
-                continue
-            values = np.ma.masked_invalid(curves[name])
-            (line,) = plot.plot(epochs[label], values.mean(0), marker='o', label=label)
-            plot.fill_between(
-                epochs[label], values.min(0), values.max(0), color=line.get_color(), alpha=0.15
-            )
-        plot.set(xlabel='epoch', ylabel=f'{name} in %')
-        plot.xaxis.get_major_locator().set_params(integer=True)
-        plot.grid(alpha=0.3)
-    plots[0].legend(fontsize='small')
-    _save(path, figure)
+            if name in curves:
+                values = np.ma.masked_invalid(curves[name])
+                lines[label] = Line(epochs[label], values.mean(0), values.min(0), values.max(0))
+        panels.append(Panel(f'{name} of the validation', 'epoch', f'{name} in %', lines))
+    draw_panels(path, panels)
 
 
-def draw_class_scores(
-    path: str | Path, classes: Sequence[str], rows: Mapping[str, NDArray]
+def draw_class_bars(
+    paths: Paths, classes: Sequence[str], scores: Mapping[str, NDArray], title: str
 ) -> None:
+    """Draw scores of classes as bars, a group a class.
+
+    Args:
+        paths (Paths): files to write.
+        classes (Sequence[str]): names of C classes.
+        scores (Mapping[str, NDArray]): by name (C,) fractions, NaN for a class that does not occur.
+        title (str): above the plot.
+    """
+    places = np.arange(len(classes))
+    thick = 0.8 / len(scores)
+    with _figure(paths, (7, 1.6 + 0.34 * len(classes)), title) as figure:
+        plot = figure.subplots()
+        for number, (name, values) in enumerate(scores.items()):
+            bars = plot.barh(
+                places + (number - (len(scores) - 1) / 2) * thick,
+                np.nan_to_num(100 * values),
+                thick,
+                label=name,
+                color=f'C{number}',
+                alpha=0.75,
+                edgecolor='black',
+                linewidth=0.6,
+                hatch=_HATCHES[number % len(_HATCHES)],
+            )
+            numbers = ['none' if np.isnan(value) else f'{100 * value:.0f}' for value in values]
+            plot.bar_label(bars, numbers, padding=2, fontsize=7)
+        plot.set_yticks(places, classes, fontsize=8)
+        plot.invert_yaxis()  # the first class is on top
+        plot.set(xlim=(0, 108), xlabel=f'{" and ".join(scores)} in %', ylabel='class')
+        plot.grid(axis='x', alpha=0.3)
+        figure.legend(loc='outside lower center', ncols=len(scores), fontsize='small')
+
+
+def draw_class_scores(path: Paths, classes: Sequence[str], rows: Mapping[str, NDArray]) -> None:
     """Draw a table of IoU: a line a row, a column a class.
 
     Args:
-        path (str or Path): PNG to write.
+        path (Paths): files to write.
         classes (Sequence[str]): names of C classes.
         rows (Mapping[str, NDArray]): by row (C,) fractions, NaN for a class that does not occur.
     """
@@ -62,7 +169,7 @@ def draw_class_scores(
 
 
 def draw_confusion(
-    path: str | Path,
+    path: Paths,
     classes: Sequence[str],
     confusion: NDArray,
     cluster_to_class: NDArray,
@@ -74,7 +181,7 @@ def draw_confusion(
     diagonal; those without a class come last.
 
     Args:
-        path (str or Path): PNG to write.
+        path (Paths): files to write.
         classes (Sequence[str]): names of C classes.
         confusion (NDArray): (C, K) pixels.
         cluster_to_class (NDArray): (K,) matched class, -1 for none.
@@ -88,38 +195,50 @@ def draw_confusion(
         for k in order
     ]
     label = 'share of the class in %'
-    _draw_table(path, shares[:, order], classes, columns, label, top=100, title=title)
+    axes = dict(xlabel='cluster: the class that it is matched to', ylabel='class')
+    _draw_table(path, shares[:, order], classes, columns, label, 100, title, axes)
 
 
 def _draw_table(
-    path: str | Path,
+    path: Paths,
     values: NDArray,
     lines: Sequence[str],
     columns: Sequence[str],
     label: str,
     top: float,
     title: str = '',
+    axes: Mapping[str, str] | None = None,
 ) -> None:
     """Numbers in cells whose colour tells how large they are."""
+    height, width = values.shape
+    with _figure(path, (3 + 0.45 * width, 1.8 + 0.32 * height)) as figure:
+        plot = figure.subplots()
+        image = plot.imshow(values, cmap='viridis', vmin=0, vmax=top, aspect='auto')
+        for (y, x), value in np.ndenumerate(values):
+            if value >= 0.5:
+                colour = 'white' if value < top / 2 else 'black'
+                plot.text(x, y, f'{value:.0f}', ha='center', va='center', color=colour, fontsize=7)
+        plot.set_xticks(range(width), columns, rotation=90, fontsize=7)
+        plot.set_yticks(range(height), lines, fontsize=7)
+        plot.set_title(title, fontsize='medium')
+        plot.set(**axes or {})
+        figure.colorbar(image, label=label)
+
+
+@contextmanager
+def _figure(paths: Paths, size: tuple[float, float], title: str = '') -> Iterator[Any]:
+    """A figure to draw on, which is then written, each file complete or not at all."""
+    import matplotlib  # takes half a second
     from matplotlib.figure import Figure
 
-    height, width = values.shape
-    figure = Figure(figsize=(3 + 0.45 * width, 1.8 + 0.32 * height), layout='constrained')
-    plot = figure.subplots()
-    image = plot.imshow(values, cmap='viridis', vmin=0, vmax=top, aspect='auto')
-    for (y, x), value in np.ndenumerate(values):
-        if value >= 0.5:
-            colour = 'white' if value < top / 2 else 'black'
-            plot.text(x, y, f'{value:.0f}', ha='center', va='center', color=colour, fontsize=7)
-    plot.set_xticks(range(width), columns, rotation=90, fontsize=7)
-    plot.set_yticks(range(height), lines, fontsize=7)
-    plot.set_title(title, fontsize='medium')
-    figure.colorbar(image, label=label)
-    _save(path, figure)
-
-
-def _save(path: str | Path, figure: Any) -> None:
-    """Write a PNG, complete or not at all."""
-    content = io.BytesIO()
-    figure.savefig(content, format='png', dpi=110)
-    write_whole(path, content.getvalue())
+    # A $ in a name is no formula, and the same plot is the same file.
+    with matplotlib.rc_context({'text.parse_math': False, 'svg.hashsalt': 'picie'}):
+        figure = Figure(figsize=size, layout='constrained')
+        if title:
+            figure.suptitle(title)
+        yield figure
+        for path in [paths] if isinstance(paths, str | Path) else paths:
+            kind, content = Path(path).suffix[1:], io.BytesIO()
+            stamp = {'Date': None} if kind == 'svg' else {}
+            figure.savefig(content, format=kind, dpi=110, metadata={'Title': title, **stamp})
+            write_whole(path, content.getvalue())

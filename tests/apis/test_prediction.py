@@ -123,3 +123,56 @@ def test_names_stand_inside_their_segments_where_these_are_widest():
     mask[:] = 1
     x, y = SegmentVisualizer()._get_center_loc(mask)
     assert y in (19, 20) and 15 <= x <= 44
+
+
+def test_segments_are_refined_and_outlined_on_request(tiny_config, tmp_path):
+    """A CRF moves borders to edges of colours; outlines change the picture alone."""
+    init_default_scope('mmseg')
+    pytest.importorskip('pydensecrf')
+    scene = draw_scene(1, 3, 64, 96)[0]
+    Image.fromarray(scene[..., ::-1]).save(tmp_path / 'image.png')
+    torch.manual_seed(0)
+    model = MODELS.build(tiny_config().model).eval()
+    with torch.no_grad():  # centroids of pixels, so that segments are many
+        data = dict(inputs=[torch.from_numpy(scene.copy()).permute(2, 0, 1)])
+        maps = model.extract_feat(model.data_preprocessor(data)['inputs'])
+        pixels = model.decode_head.embed(maps)[0].flatten(1).T
+    chosen = pixels[torch.linspace(0, len(pixels) - 1, 9).long()]
+    model.decode_head.set_centroids(chosen.expand(2, -1, -1), torch.ones(2, 9, dtype=torch.int64))
+    checkpoint = str(tmp_path / 'own.pth')
+    torch.save(dict(meta={}, state_dict=model.state_dict()), checkpoint)
+    words = ['predict', str(tmp_path / 'tiny.py'), checkpoint, str(tmp_path / 'image.png')]
+    found = {}
+    for options in ((), ('--refine', 'crf'), ('--outlines',)):
+        out = tmp_path / '_'.join(['out', *options])
+        main([*words, '--out-dir', str(out), *options])
+        labels, overlay = (
+            np.asarray(Image.open(out / kind / 'image.png')) for kind in ('labels', 'overlays')
+        )
+        assert labels.shape == (64, 96)
+        found[options] = labels, overlay
+    plain, refined, outlined = (found[key] for key in ((), ('--refine', 'crf'), ('--outlines',)))
+    assert (refined[0] != plain[0]).any()
+
+    image = np.asarray(Image.open(tmp_path / 'image.png')).astype(float)
+
+    def contrast(labels):
+        """Mean change of colour across the borders of segments."""
+        changes = []
+        for axis in (0, 1):
+            border = np.diff(labels.astype(int), axis=axis) != 0
+            changes.append(np.abs(np.diff(image, axis=axis)).mean(2)[border])
+        return np.concatenate(changes).mean()
+
+    assert contrast(refined[0]) > 1.2 * contrast(plain[0])
+    assert np.array_equal(outlined[0], plain[0])
+    assert (outlined[1][:64, :96] != plain[1][:64, :96]).any()
+
+
+def test_an_overlay_has_a_legend_and_leaves_the_label_map_alone(checkpoint, tmp_path):
+    Image.fromarray(draw_scene(1, 3, 64, 96)[0]).save(tmp_path / 'image.png')
+    words = [str(tmp_path / 'tiny.py'), checkpoint, str(tmp_path / 'image.png')]
+    main(['predict', *words, '--out-dir', str(tmp_path / 'out')])
+    with Image.open(tmp_path / 'out' / 'overlays' / 'image.png') as overlay:
+        assert overlay.width >= 96 and overlay.height > 64 + 11
+        assert overlay.getpixel((overlay.width - 1, overlay.height - 1)) == (255, 255, 255)

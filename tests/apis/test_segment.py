@@ -41,8 +41,11 @@ def offline(monkeypatch):
 @pytest.mark.parametrize(
     ('settings', 'sentence'),
     [
-        (dict(recipe='fast'), "recipe must be one of quick, picie, best, but got 'fast'"),
-        (dict(clusters=1), 'clusters must be at least 2, but got 1'),
+        (dict(recipe='fast'), "recipe must be one of quick, picie, picie-m, best, but got 'fast'"),
+        (dict(clusters=1), 'clusters must be a number of at least 2, or auto, but got 1'),
+        (dict(clusters='many'), "or auto, but got 'many'"),
+        (dict(scale='huge'), 'scale must be auto, train, full'),
+        (dict(stretch='wide'), "'wide'"),
         (dict(epochs=0), 'epochs must be positive, but got 0'),
         (dict(minutes=-1), 'minutes must be positive, but got -1'),
         (dict(minutes=float('nan')), 'minutes must be positive'),
@@ -68,6 +71,7 @@ def test_the_command_segments_and_its_model_segments_other_folders(photos, tmp_p
     assert {'mIoU', 'aAcc'} <= result.scores.keys()
     facts = json.loads((out / 'run.json').read_text())
     assert facts['state'] == 'finished' and facts['versions']['torch'] == torch.__version__
+    assert '<html' in (out / 'report.html').read_text()
     names = read_model(out / 'model.pth').dataset_meta['classes']
     assert any(name.startswith('class ') for name in names)
     said = capsys.readouterr().out

@@ -15,6 +15,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from sklearn.metrics import adjusted_rand_score
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / 'benchmarks').glob('*.py'))
@@ -330,3 +331,34 @@ def test_every_variant_changes_what_the_config_has(load, tmp_path):
         assert config.model.backbone.init_cfg.checkpoint == 'efficientnet-lite0://imagenet'
         texts.add(config.pretty_text)
     assert len(texts) == len(variants.VARIANTS)
+
+
+@pytest.mark.slow
+def test_numbers_of_clusters_are_weighed_by_labels(measure, config_path, tmp_path):
+    words = ('--workers', 0, '--sizes', '32:48', '--work-dir', tmp_path / 'numbers')
+    rows = measure('suggest_k', config_path, *words)['rows']
+    numbers = [row for row in rows if 'inertia' in row]
+    assert [row['K'] for row in numbers] == [2, 3, 4]
+    assert all(0 < row['mIoU'] < 100 and -1 < row['Rand'] < 1 for row in numbers)
+    rules = {row['rule']: row for row in rows if 'rule' in row}
+    scores = {row['K']: row['mIoU'] for row in numbers}
+    for row in rules.values():
+        assert row['mIoU'] == scores[row['K']]
+        assert row['loss of mIoU'] == max(scores.values()) - row['mIoU']
+    assert rules['best mIoU']['loss of mIoU'] == rules['best Rand']['loss of Rand'] == 0
+    assert rules['always 8']['K'] == 4
+
+
+def test_clusters_and_classes_are_compared_by_their_counts(load):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 500)
+    clusters = np.where(rng.random(500) < 0.5, labels, rng.integers(0, 6, 500))
+    script = load('suggest_k')
+    counts = np.zeros((4, 6), np.int64)
+    np.add.at(counts, (labels, clusters), 1)
+    assert script.rand_of_counts(counts) == pytest.approx(adjusted_rand_score(labels, clusters))
+    # Clusters that are left over are errors: each class has lost half of its pixels to another.
+    split = script.score([np.array([[5, 5, 0, 0], [0, 0, 5, 5]])])
+    assert (split['mIoU'], split['mIoU dev']) == (50, 0)
+    # A class without a cluster has an IoU of 0: 10 of 20 pixels, and 0.
+    assert script.score([np.array([[10], [10]])])['mIoU'] == 25

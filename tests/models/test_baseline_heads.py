@@ -115,7 +115,7 @@ def test_mdc_predicts_by_its_classifier_or_by_its_centroids():
 
 def test_mdc_refuses_to_predict_before_any_clustering():
     with pytest.raises(RuntimeError, match='no centroids'):
-        DeepClusterHead(K, D)([maps(1, D, 3, 4)])
+        DeepClusterHead(K, D).predict([maps(1, D, 3, 4)], [dict(img_shape=(12, 16))], {})
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_prediction_without_centroids_is_refused():
     head = make_head(fitted=False)
     assert not head.is_fitted
     with pytest.raises(RuntimeError, match='this model has no centroids'):
-        head([maps()])
+        head.predict([maps()], [dict(img_shape=(16, 28))], {})
 
 
 @pytest.mark.parametrize('view', [0, 1])

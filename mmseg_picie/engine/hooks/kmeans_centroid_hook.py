@@ -257,7 +257,7 @@ class KMeansCentroidHook(Hook):
     @staticmethod
     def _log(runner: Runner, name: str, clusterings: list[Clustering]) -> None:
         """Write inertia and cluster sizes to the log and the visualisation backends."""
-        scalars = {}
+        scalars: dict[str, float] = {'epoch': runner.epoch + 1}  # as the training's lines have it
         for view, clustering in enumerate(clusterings):
             shares = (clustering.counts / clustering.counts.sum()).tolist()
             runner.logger.info(

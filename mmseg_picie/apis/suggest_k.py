@@ -1,0 +1,294 @@
+"""Advise a number of clusters for images without labels."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from numpy.typing import NDArray
+from prettytable import PrettyTable, TableStyle
+from torch import Tensor
+
+from ..clustering.cluster_numbers import (
+    fit_clusters,
+    inertia_of,
+    knee_heights,
+    predict_clusters,
+    prediction_strength,
+    spaced_numbers,
+)
+from ..engine.progress import track
+from ..visualization.cluster_number_plot import draw_cluster_numbers
+from .feature_sample import FeatureSample, build_untrained, gather_features
+from .json_files import write_json
+from .judgement import rand_index, size_entropy
+
+#: Images and pixels of all of them that are looked at, at most.
+NUM_IMAGES, NUM_POINTS = 200, 10_000
+#: Lloyd iterations of each clustering, as in the small schedule.
+NUM_ITERS = 20
+#: Where the inertia bends at least so much of the most, the advice says so.
+NEAR = 0.9
+# Fewer images than these are not halved, but their pixels.
+_FEW_IMAGES = 4
+#: Pixels whose silhouette is taken; it takes memory for the distances of all pairs.
+NUM_SILHOUETTE = 3000
+
+
+class Advice(NamedTuple):
+    """How many clusters to ask for.
+
+    Attributes:
+        k (int): the advice.
+        reason (str): why, in a sentence.
+        table (list[dict[str, float]]): a row for each number that was tried, of
+            :func:`measure_numbers`.
+    """
+
+    k: int
+    reason: str
+    table: list[dict[str, float]]
+
+
+def suggest_k(
+    cfg: Config,
+    seeds: Sequence[int] = (0, 1, 2),
+    smallest: int = 2,
+    largest: int = 40,
+    device: str | None = None,
+    verbose: bool = True,
+) -> Advice:
+    """Try numbers of clusters on features before any training, and advise one.
+
+    docs/clusters.md says what is measured and how far the advice can be trusted.
+
+    Args:
+        cfg (Config): of a PiCIE training, with a ``work_dir``; its number of clusters does not
+            matter.
+        seeds (Sequence[int]): of the clusterings; two or more tell how far they agree.
+        smallest (int): number of clusters to begin with, at least 2.
+        largest (int): number to end with; fewer if the images do not hold as many.
+        device (str, optional): such as 'cuda:0'; mmengine's choice by default.
+        verbose (bool): as of :func:`.runs.build_runner`.
+
+    Returns:
+        Advice: the same for the same config, seeds and machine.
+
+    Raises:
+        ValueError: If the range or the seeds make no sense, the config is of no PiCIE, or the
+            images do not hold ``smallest`` clusters.
+    """
+    check_range(seeds, smallest, largest)
+    sample = gather_features(build_untrained(cfg, device, verbose), NUM_IMAGES, NUM_POINTS)
+    numbers = spaced_numbers(smallest, limit_number(sample, smallest, largest))
+    return choose(measure_numbers(sample, numbers, seeds))
+
+
+def check_range(seeds: Sequence[int], smallest: int, largest: int) -> None:
+    """Refuse numbers that make no sense.
+
+    Args:
+        seeds (Sequence[int]): as of :func:`suggest_k`.
+        smallest (int): likewise.
+        largest (int): likewise.
+
+    Raises:
+        ValueError: If they make none.
+    """
+    if not 2 <= smallest <= largest:
+        raise ValueError(
+            'numbers of clusters must be at least 2, and the smallest at most the largest, but got '
+            f'{smallest} to {largest}; give others.'
+        )
+    good = all(0 <= seed < 1 << 31 for seed in seeds) and len(set(seeds)) == len(seeds) > 0
+    if not good:
+        raise ValueError(
+            'seeds must be different numbers from 0 to 2147483647, at least one, but got '
+            f'{list(seeds)}; give others.'
+        )
+
+
+def limit_number(sample: FeatureSample, smallest: int, largest: int) -> int:
+    """The largest number of clusters that can be tried.
+
+    Args:
+        sample (FeatureSample): pixels.
+        smallest (int): as of :func:`suggest_k`.
+        largest (int): likewise.
+
+    Returns:
+        int: at most ``largest``.
+
+    Raises:
+        ValueError: If it is less than ``smallest``.
+    """
+    images, pixels, _ = sample.points.shape
+    # Half of the pixels must have a point for each centroid.
+    by_points = (images * pixels // 2) // sample.centroids_per_cluster
+    limit = min(largest, sample.num_colours, by_points)
+    if limit < smallest:
+        colours = f'{sample.num_colours} colour' + 's' * (sample.num_colours != 1)
+        held = (
+            f'show {colours}'
+            if sample.num_colours < smallest
+            else f'have {images * pixels} pixels to cluster, for {sample.centroids_per_cluster} '
+            'centroids a cluster'
+        )
+        raise ValueError(
+            f'{smallest} clusters or more were asked for, but the images that were looked at, '
+            f'{images}, {held}, which is too few; give other images'
+            + (' or fewer clusters.' if smallest > 2 else '.')
+        )
+    return limit
+
+
+def measure_numbers(
+    sample: FeatureSample, numbers: Sequence[int], seeds: Sequence[int]
+) -> list[dict[str, float]]:
+    """Figures of clusterings into several numbers of clusters.
+
+    - ``inertia``: mean squared distance of pixels to the mean of their cluster.
+    - ``prediction strength``: how far clusters of one half of the images are found again by those
+      of the other (:func:`prediction_strength`).
+    - ``silhouette``: mean silhouette of pixels by the cosine (Rousseeuw 1987).
+    - ``size entropy``: of the clusters' shares of pixels, over that of equal shares.
+    - ``seed agreement``: adjusted Rand index of the clusterings of two seeds, a mean over all
+      pairs; NaN for one seed.
+
+    Args:
+        sample (FeatureSample): pixels.
+        numbers (Sequence[int]): of clusters.
+        seeds (Sequence[int]): of the clusterings.
+
+    Returns:
+        list[dict[str, float]]: a row a number: ``K``, and means of the figures over seeds.
+    """
+    points, *halves = _halve(sample.points)
+    chosen = np.random.default_rng(0).permutation(len(points))[:NUM_SILHOUETTE]
+    some = points[torch.from_numpy(chosen).to(points.device)]
+    distances = (1 - some @ some.T).clamp_(min=0).fill_diagonal_(0).cpu().numpy()
+    table = []
+    for number in track(numbers, 'Trying numbers of clusters', len(numbers)):
+        figures, clusters = [], []
+        for seed in seeds:
+            settings = number, sample.centroids_per_cluster, NUM_ITERS, seed
+            labels = predict_clusters(points, fit_clusters(points, *settings))
+            clusters.append(labels)
+            figures.append(
+                {
+                    'inertia': inertia_of(points, labels, number),
+                    'prediction strength': _strength(halves, settings),
+                    'silhouette': _silhouette(distances, labels[chosen]),
+                    'size entropy': size_entropy(labels, number),
+                }
+            )
+        agreements = [rand_index(*pair) for pair in combinations(clusters, 2)]
+        table.append(
+            {'K': number}
+            | {name: _mean([of_seed[name] for of_seed in figures]) for name in figures[0]}
+            | {'seed agreement': _mean(agreements)}
+        )
+    return table
+
+
+def _halve(points: Tensor) -> list[Tensor]:
+    """All pixels, those of one half of the images, and those of the other."""
+    pixels = points.flatten(0, 1)
+    # Of a few images, halves of the pixels: there may be one image alone.
+    units = points if len(points) >= _FEW_IMAGES else pixels[:, None]
+    order = torch.randperm(len(units), generator=torch.Generator().manual_seed(0))
+    halves = order.to(points.device).tensor_split(2)
+    return [pixels, *(units[half].flatten(0, 1) for half in halves)]
+
+
+def _strength(halves: Sequence[Tensor], settings: tuple[int, int, int, int]) -> float:
+    """Prediction strength of each half by the other, as a mean."""
+    fits = [fit_clusters(half, *settings) for half in halves]
+    return _mean(
+        [
+            prediction_strength(predict_clusters(half, own), predict_clusters(half, other))
+            for half, own, other in zip(halves, fits, fits[::-1], strict=True)
+        ]
+    )
+
+
+def _silhouette(distances: NDArray, clusters: NDArray) -> float:
+    """Mean silhouette; NaN if all points are of one cluster, or each of its own."""
+    from sklearn.metrics import silhouette_score  # takes a second
+
+    if not 1 < len(np.unique(clusters)) < len(clusters):
+        return float('nan')
+    return float(silhouette_score(distances, clusters, metric='precomputed'))
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Mean of what is known; NaN of nothing."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float('nan')
+
+
+def choose(table: Sequence[dict[str, float]]) -> Advice:
+    """Advise a number by the knee of the inertia.
+
+    docs/clusters.md says why by this one: of the figures, the others were highest at two to five
+    clusters, where classes are missing.
+
+    Args:
+        table (Sequence[dict]): of :func:`measure_numbers`.
+
+    Returns:
+        Advice: with this table.
+    """
+    numbers = [int(row['K']) for row in table]
+    heights = knee_heights(numbers, [row['inertia'] for row in table])
+    k = numbers[int(heights.argmax())]
+    if heights.max() > 0:
+        near = [
+            n for n, height in zip(numbers, heights, strict=True) if height >= NEAR * max(heights)
+        ]
+        others = f'; from {near[0]} to {near[-1]} it bends nearly as much' if len(near) > 1 else ''
+        reason = (
+            f'{k} clusters: with more, pixels come hardly nearer to the mean of their cluster (the '
+            f'inertia over {numbers[0]} to {numbers[-1]} clusters bends most there{others}).'
+        )
+    elif len(numbers) == 1:
+        reason = f'{k} clusters: no other number was tried.'
+    else:
+        reason = f'{k} clusters, the smallest number that was tried: the inertia shows no knee.'
+    return Advice(k, reason, list(table))
+
+
+def describe_table(table: Sequence[dict[str, float]]) -> str:
+    """The figures as lines of text.
+
+    Args:
+        table (Sequence[dict]): of :class:`Advice`.
+    """
+    lines = PrettyTable([*table[0]])
+    lines.set_style(TableStyle.MARKDOWN)
+    lines.align = 'r'
+    for row in table:
+        number, *figures = row.values()
+        lines.add_row([number, *(f'{figure:.3f}' for figure in figures)])
+    return lines.get_string()
+
+
+def write_advice(folder: Path, advice: Advice, images: str, seeds: Sequence[int]) -> list[Path]:
+    """Write an advice as ``suggest_k.json`` and ``suggest_k.png``.
+
+    Args:
+        folder (Path): where to.
+        advice (Advice): of :func:`suggest_k`.
+        images (str): what was looked at, to be told.
+        seeds (Sequence[int]): of the clusterings, likewise.
+
+    Returns:
+        list[Path]: the two files.
+    """
+    files = [folder / f'suggest_k.{suffix}' for suffix in ('json', 'png')]
+    write_json(files[0], dict(images=images, seeds=list(seeds)) | advice._asdict())
+    draw_cluster_numbers(files[1], advice.table, advice.k, images)
+    return files
