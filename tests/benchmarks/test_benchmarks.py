@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from sklearn.metrics import adjusted_rand_score
 
@@ -260,6 +261,7 @@ def test_memory_is_told_for_the_bare_toolbox_and_for_more_images(measure, config
 
 @pytest.mark.slow
 def test_a_report_has_a_size_and_a_time(measure, config_path, tmp_path):
+    init_default_scope('mmseg')
     model = MODELS.build(Config.fromfile(config_path).model)
     head = model.decode_head
     head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
