@@ -362,3 +362,14 @@ def test_clusters_and_classes_are_compared_by_their_counts(load):
     assert (split['mIoU'], split['mIoU dev']) == (50, 0)
     # A class without a cluster has an IoU of 0: 10 of 20 pixels, and 0.
     assert script.score([np.array([[10], [10]])])['mIoU'] == 25
+
+
+@pytest.mark.slow
+def test_large_images_are_measured_beside_their_forward_passes(measure, config_path):
+    rows = measure('large_images', config_path, '--most-whole', 1e9)['rows']
+    assert [row['scale'] for row in rows] == ['full', 'whole']
+    for row in rows:
+        assert row['image'] == '300x200' and row['K'] == 3
+        assert row['base_mib'] > 100 and row['peak_mib'] > 0 and row['files'] > 0
+    assert 0 < rows[0]['network'] < rows[0]['labels']
+    assert rows[0]['ratio'] == pytest.approx(rows[0]['labels'] / rows[0]['network'])
