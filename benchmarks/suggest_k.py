@@ -37,13 +37,14 @@ from mmseg_picie.engine.distributed import unwrap_model
 Table = list[dict[str, float]]
 #: Rules that the advice is compared with: of the table of figures, the index of a row.
 RULES: dict[str, Callable[[Table], int]] = {
+    'knee of the inertia': lambda table: int(knee_heights(table).argmax()),
     'highest silhouette': lambda table: argmax(table, 'silhouette'),
     'highest seed agreement': lambda table: argmax(table, 'seed agreement'),
     'highest prediction strength': lambda table: argmax(table, 'prediction strength'),
     'highest size entropy': lambda table: argmax(table, 'size entropy'),
-    'always 8': lambda table: nearest(table, 8),
     'always 12': lambda table: nearest(table, 12),
     'always 16': lambda table: nearest(table, 16),
+    'always 20': lambda table: nearest(table, 20),
     'always 24': lambda table: nearest(table, 24),
 }
 
@@ -162,6 +163,16 @@ def weigh(table: Table, rows: Table, classes: int) -> list[dict]:
         | {f'loss of {key}': best[key] - rows[index][key] for key in best}
         for name, index in chosen.items()
     ]
+
+
+def knee_heights(table: Table) -> NDArray:
+    """How far the inertia lies below the line between its ends; most so at its knee.
+
+    The "kneedle" rule (Satopaa et al. 2011), on axes from 0 to 1. It depends on the largest number
+    that was tried.
+    """
+    x, y = (np.array([row[name] for row in table], float) for name in ('K', 'inertia'))
+    return (y[0] - y) / (y[0] - y[-1]) - (x - x[0]) / (x[-1] - x[0])
 
 
 def argmax(table: Table, name: str) -> int:

@@ -15,7 +15,6 @@ from torch import Tensor
 from ..clustering.cluster_numbers import (
     fit_clusters,
     inertia_of,
-    knee_heights,
     predict_clusters,
     prediction_strength,
     spaced_numbers,
@@ -30,9 +29,11 @@ from .judgement import rand_index, size_entropy
 NUM_IMAGES, NUM_POINTS = 200, 10_000
 #: Lloyd iterations of each clustering, as in the small schedule.
 NUM_ITERS = 20
-#: Where the inertia bends at least so much of the most, the advice says so.
-NEAR = 0.9
-# Fewer images than these are not halved, but their pixels.
+#: Prediction strength from which pixels of a cluster stay together more often than not.
+LEAST_STRENGTH = 0.5
+#: Silhouette above which clusters lie apart (Kaufman and Rousseeuw 1990).
+CLEAR_SILHOUETTE = 0.5
+# Fewer images than these are cut in halves themselves.
 _FEW_IMAGES = 4
 #: Pixels whose silhouette is taken; it takes memory for the distances of all pairs.
 NUM_SILHOUETTE = 3000
@@ -152,7 +153,8 @@ def measure_numbers(
 
     - ``inertia``: mean squared distance of pixels to the mean of their cluster.
     - ``prediction strength``: how far clusters of one half of the images are found again by those
-      of the other (:func:`prediction_strength`).
+      of the other (:func:`prediction_strength`). Of fewer than four images, the left and the right
+      half of each.
     - ``silhouette``: mean silhouette of pixels by the cosine (Rousseeuw 1987).
     - ``size entropy``: of the clusters' shares of pixels, over that of equal shares.
     - ``seed agreement``: adjusted Rand index of the clusterings of two seeds, a mean over all
@@ -166,7 +168,8 @@ def measure_numbers(
     Returns:
         list[dict[str, float]]: a row a number: ``K``, and means of the figures over seeds.
     """
-    points, *halves = _halve(sample.points)
+    points = sample.points.flatten(0, 1)
+    halves = _halve(sample)
     chosen = np.random.default_rng(0).permutation(len(points))[:NUM_SILHOUETTE]
     some = points[torch.from_numpy(chosen).to(points.device)]
     distances = (1 - some @ some.T).clamp_(min=0).fill_diagonal_(0).cpu().numpy()
@@ -194,14 +197,15 @@ def measure_numbers(
     return table
 
 
-def _halve(points: Tensor) -> list[Tensor]:
-    """All pixels, those of one half of the images, and those of the other."""
-    pixels = points.flatten(0, 1)
-    # Of a few images, halves of the pixels: there may be one image alone.
-    units = points if len(points) >= _FEW_IMAGES else pixels[:, None]
-    order = torch.randperm(len(units), generator=torch.Generator().manual_seed(0))
-    halves = order.to(points.device).tensor_split(2)
-    return [pixels, *(units[half].flatten(0, 1) for half in halves)]
+def _halve(sample: FeatureSample) -> list[Tensor]:
+    """Pixels of one half of the images, and of the other; of a few, left and right halves."""
+    points = sample.points
+    if len(points) >= _FEW_IMAGES:
+        order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
+    else:
+        order = sample.columns.flatten().argsort(stable=True)
+        points = points.flatten(0, 1)[:, None]
+    return [points[half].flatten(0, 1) for half in order.to(points.device).tensor_split(2)]
 
 
 def _strength(halves: Sequence[Tensor], settings: tuple[int, int, int, int]) -> float:
@@ -231,10 +235,12 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def choose(table: Sequence[dict[str, float]]) -> Advice:
-    """Advise a number by the knee of the inertia.
+    """Advise a number: as many clusters as other images confirm.
 
-    docs/clusters.md says why by this one: of the figures, the others were highest at two to five
-    clusters, where classes are missing.
+    Clusters can be merged by hand, but not split, so it is the largest number with a prediction
+    strength of at least :data:`LEAST_STRENGTH`. Where clusters lie apart, which those of
+    photographs hardly do, it is the number with the highest silhouette. docs/clusters.md says what
+    this is worth.
 
     Args:
         table (Sequence[dict]): of :func:`measure_numbers`.
@@ -242,23 +248,32 @@ def choose(table: Sequence[dict[str, float]]) -> Advice:
     Returns:
         Advice: with this table.
     """
-    numbers = [int(row['K']) for row in table]
-    heights = knee_heights(numbers, [row['inertia'] for row in table])
-    k = numbers[int(heights.argmax())]
-    if heights.max() > 0:
-        near = [
-            n for n, height in zip(numbers, heights, strict=True) if height >= NEAR * max(heights)
-        ]
-        others = f'; from {near[0]} to {near[-1]} it bends nearly as much' if len(near) > 1 else ''
+    by_number = {int(row['K']): row for row in table}
+    apart = _highest(by_number, 'silhouette')
+    if by_number[apart]['silhouette'] > CLEAR_SILHOUETTE:
         reason = (
-            f'{k} clusters: with more, pixels come hardly nearer to the mean of their cluster (the '
-            f'inertia over {numbers[0]} to {numbers[-1]} clusters bends most there{others}).'
+            f'their clusters lie apart, as the silhouette is highest there, at '
+            f'{by_number[apart]["silhouette"]:.2f}'
         )
-    elif len(numbers) == 1:
-        reason = f'{k} clusters: no other number was tried.'
+        return Advice(apart, f'{apart} clusters: {reason}.', list(table))
+    strength = {number: row['prediction strength'] for number, row in by_number.items()}
+    held = [number for number, value in strength.items() if value >= LEAST_STRENGTH]
+    k = held[-1] if held else _highest(by_number, 'prediction strength')
+    rule = 'pixels of a cluster stay together more often than not when other images are clustered'
+    if not held:
+        reason = f'of no number that was tried do {rule}, and of this one they do so most'
+    elif k == max(by_number):
+        reason = f'even of the largest number that was tried, {rule}'
     else:
-        reason = f'{k} clusters, the smallest number that was tried: the inertia shows no knee.'
-    return Advice(k, reason, list(table))
+        reason = f'the most of which {rule}'
+    figure = f'prediction strength {strength[k]:.2f}'
+    return Advice(k, f'{k} clusters: {reason} ({figure}).', list(table))
+
+
+def _highest(by_number: dict[int, dict[str, float]], figure: str) -> int:
+    """The number with the largest figure; the smallest one if none is known."""
+    known = [n for n, row in by_number.items() if not np.isnan(row[figure])]
+    return max(known, key=lambda n: by_number[n][figure], default=min(by_number))
 
 
 def describe_table(table: Sequence[dict[str, float]]) -> str:
