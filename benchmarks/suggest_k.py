@@ -23,6 +23,7 @@ from scipy.stats import spearmanr
 from torch.utils.data import DataLoader, Subset
 
 from mmseg_picie.apis import suggest_k as product
+from mmseg_picie.apis.cluster_figures import NUM_ITERS, limit_number, measure_numbers
 from mmseg_picie.apis.feature_sample import build_untrained, embed, gather_features
 from mmseg_picie.clustering import (
     class_scores,
@@ -69,16 +70,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     header = common.make_header(args.seed)
     runner = build_untrained(config)
     sample = gather_features(runner, product.NUM_IMAGES, product.NUM_POINTS)
-    limit = product.limit_number(sample, args.min, args.max)
+    limit = limit_number(sample, args.min, args.max)
     numbers = spaced_numbers(args.min, limit)
     points, ratio = sample.points.flatten(0, 1), sample.centroids_per_cluster
     fits = {
-        (number, seed): fit_clusters(points, number, ratio, product.NUM_ITERS, seed)
+        (number, seed): fit_clusters(points, number, ratio, NUM_ITERS, seed)
         for number in numbers
         for seed in args.seeds
     }
     confusions = count(runner, fits, args.images)
-    table = product.measure_numbers(sample, numbers, args.seeds)
+    table = measure_numbers(sample, numbers, args.seeds)
     rows = [dict(row) | score([confusions[row['K'], seed] for seed in args.seeds]) for row in table]
     classes = len(next(iter(confusions.values())))
     common.publish(header, args.out, rows, correlate(rows), weigh(table, rows, classes))

@@ -22,7 +22,7 @@ from .runs import build_runner
 # Images that are forwarded together.
 _BATCH = 16
 # Colours are counted up to here.
-_MOST_COLOURS = 1000
+_MOST_COLOURS = 10_000
 
 
 class FeatureSample(NamedTuple):
@@ -34,7 +34,7 @@ class FeatureSample(NamedTuple):
         columns (Tensor): (n, P) int64, the column of the map that each of them is in.
         centroids_per_cluster (int): with which the config forms clusters.
         num_colours (int): different colours in these images, as the network sees them; counted up
-            to a thousand.
+            to ten thousand.
     """
 
     points: Tensor

@@ -12,14 +12,9 @@ from mmengine.runner import Runner
 from PIL import Image
 from sklearn.metrics import silhouette_score
 
+from mmseg_picie.apis.cluster_figures import limit_number, measure_numbers
 from mmseg_picie.apis.feature_sample import FeatureSample, use_folder
-from mmseg_picie.apis.suggest_k import (
-    choose,
-    limit_number,
-    measure_numbers,
-    suggest_k,
-    write_advice,
-)
+from mmseg_picie.apis.suggest_k import choose, suggest_k, write_advice
 from mmseg_picie.cli import main
 from mmseg_picie.clustering.cluster_numbers import fit_clusters, predict_clusters
 from mmseg_picie.datasets.scenes import draw_scene
@@ -91,6 +86,9 @@ def test_no_more_clusters_are_tried_than_there_can_be():
     sample = bunches(3, 5, images=2)  # 100 pixels, so 50 in a half
     assert limit_number(sample, 2, 40) == 10
     assert limit_number(sample, 2, 4) == 4
+    odd = bunches(3, 5, images=5)  # the smaller half has two images
+    assert limit_number(odd, 2, 40) == 20
+    assert measure_numbers(odd, [20], [0])[0]['K'] == 20
     assert limit_number(sample._replace(num_colours=3), 2, 40) == 3
     with pytest.raises(
         ValueError, match=r'^2 clusters or more .* 2, show 1 colour, which .* images\.$'
