@@ -22,6 +22,7 @@ TOOLS = {
     'few_labels': 'few-labels',
     'fit_centroids': 'fit-centroids',
     'judge': 'judge',
+    'suggest_k': 'suggest-k',
     'store_map': 'store-map',
     'check_data': 'check-data',
     'demo': 'demo',
@@ -82,6 +83,7 @@ def test_mistakes_are_told_before_anything_large_is_imported(tmp_path):
         'must be KEY=VALUE': ['train', str(config), '--cfg-options', 'seed'],
         'there is no checkpoint file nowhere.pth': ['test', str(config), 'nowhere.pth'],
         'there is no folder nowhere': ['convert', 'camvid', 'nowhere', 'out'],
+        'there is no folder of_photographs': ['suggest-k', 'of_photographs'],
     }
     errors = ask(*mistakes.values(), code=2).stderr
     for message in mistakes:
