@@ -21,7 +21,7 @@ from .runs import build_runner
 # Images that are forwarded together.
 _BATCH = 16
 # Colours are counted up to here.
-_MOST_COLOURS = 1000
+_MOST_COLOURS = 10_000
 
 
 class FeatureSample(NamedTuple):
@@ -30,12 +30,14 @@ class FeatureSample(NamedTuple):
     Attributes:
         points (Tensor): (n, P, D) float32, of unit length, of P pixels of each of n images, on the
             device of the model.
+        columns (Tensor): (n, P) int64, the column of the map that each of them is in.
         centroids_per_cluster (int): with which the config forms clusters.
         num_colours (int): different colours in these images, as the network sees them; counted up
-            to a thousand.
+            to ten thousand.
     """
 
     points: Tensor
+    columns: Tensor
     centroids_per_cluster: int
     num_colours: int
 
@@ -119,16 +121,20 @@ def gather_features(runner: Runner, num_images: int, num_points: int) -> Feature
     loader = build_clustering_loader(runner, _BATCH, number)
     generator = torch.Generator().manual_seed(runner.seed)
     points: list[Tensor] = []
+    columns: list[Tensor] = []
     colours: set[int] = set()
     for batch in track(loader, 'Looking at pixels', len(loader)):
         if len(colours) < _MOST_COLOURS:
             colours.update(_find_colours(torch.stack(batch['inputs'][-1])))
-        for pixels in embed(model, batch).flatten(2).mT:
+        maps = embed(model, batch)
+        for pixels in maps.flatten(2).mT:
             chosen = torch.randperm(len(pixels), generator=generator)[: -(-num_points // number)]
             points.append(pixels[chosen.to(pixels.device)])
+            columns.append(chosen % maps.shape[3])
     head = model.decode_head
     return FeatureSample(
         torch.stack(points),
+        torch.stack(columns),
         head.num_centroids // head.num_clusters,
         min(len(colours), _MOST_COLOURS),
     )

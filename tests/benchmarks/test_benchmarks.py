@@ -348,7 +348,7 @@ def test_numbers_of_clusters_are_weighed_by_labels(measure, config_path, tmp_pat
         assert row['mIoU'] == scores[row['K']]
         assert row['loss of mIoU'] == max(scores.values()) - row['mIoU']
     assert rules['best mIoU']['loss of mIoU'] == rules['best Rand']['loss of Rand'] == 0
-    assert rules['always 8']['K'] == 4
+    assert rules['always 12']['K'] == 4
 
 
 def test_clusters_and_classes_are_compared_by_their_counts(load):
@@ -364,3 +364,21 @@ def test_clusters_and_classes_are_compared_by_their_counts(load):
     assert (split['mIoU'], split['mIoU dev']) == (50, 0)
     # A class without a cluster has an IoU of 0: 10 of 20 pixels, and 0.
     assert script.score([np.array([[10], [10]])])['mIoU'] == 25
+
+
+@pytest.mark.slow
+def test_large_images_are_measured_beside_their_forward_passes(measure, config_path):
+    rows = measure('large_images', config_path, '--most-whole', 1e9)['rows']
+    assert [row['scale'] for row in rows] == ['full', 'whole']
+    for row in rows:
+        assert row['image'] == '300x200' and row['K'] == 3
+        assert row['base_mib'] > 100 and row['peak_mib'] > 0 and row['files'] > 0
+    assert 0 < rows[0]['network'] < rows[0]['labels']
+    assert rows[0]['ratio'] == pytest.approx(rows[0]['labels'] / rows[0]['network'])
+
+
+def test_a_knee_is_farthest_below_the_line_between_the_ends(load):
+    """By hand: from (2, 10) steeply to (4, 2), then flatly to (10, 0)."""
+    curve = {2: 10, 3: 6, 4: 2, 7: 1, 10: 0}
+    heights = load('suggest_k').knee_heights([dict(K=k, inertia=y) for k, y in curve.items()])
+    assert heights == pytest.approx([0, 0.4 - 1 / 8, 0.8 - 2 / 8, 0.9 - 5 / 8, 0])
