@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from .stretching import Limits, explain_refusal, find_limits, sampling_step, stretch_levels
 
-#: MiB for parts of files that may be asked for again.
-_CACHE = 128
+#: Formats that are read: of pictures, none that refers to other files.
+_DRIVERS = ['GTiff', 'PNG', 'JPEG', 'WEBP', 'BMP']
+#: MiB for parts of files that may be asked for again; and no files beside the image are read.
+_SETTINGS = dict(GDAL_CACHEMAX=128, GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR')
 _STRIP_BYTES = 1 << 25
 
 
@@ -57,15 +59,17 @@ def open_raster(path: str | Path, stretch: str) -> Iterator[RasterFile | None]:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE), warnings.catch_warnings():
+    with rasterio.Env(**_SETTINGS), warnings.catch_warnings():
         warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        try:
-            file = rasterio.open(path)
-        except RasterioError:
-            yield None
+        for driver in _DRIVERS:
+            try:
+                file = rasterio.open(path, driver=driver)
+            except RasterioError:
+                continue
+            with file:
+                yield RasterFile(file, stretch) if _has_levels(file) else None
             return
-        with file:
-            yield RasterFile(file, stretch) if _has_levels(file) else None
+        yield None
 
 
 def _has_levels(file: Any) -> bool:

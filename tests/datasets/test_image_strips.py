@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_picie.datasets import image_strips
+from mmseg_picie.datasets import image_strips, raster_files
 from mmseg_picie.datasets.image_reading import read_image
 from mmseg_picie.datasets.image_strips import ArrayStrips, ResizedStrips, needs_parts, open_strips
 
@@ -121,3 +121,19 @@ def test_a_damaged_file_is_named_when_its_rows_are_read(monkeypatch, tmp_path):
         open_strips(path) as strips,
     ):
         strips.read(0, 300)
+
+
+def test_a_file_that_refers_to_another_is_not_followed(tmp_path):
+    """GDAL's virtual format would read the other one, wherever it lies."""
+    pytest.importorskip('rasterio')
+    Image.fromarray(draw(50, 40)).save(tmp_path / 'secret.png')
+    path = tmp_path / 'image.tif'
+    path.write_text(
+        '<VRTDataset rasterXSize="40" rasterYSize="50"><VRTRasterBand dataType="Byte" band="1">'
+        f'<SimpleSource><SourceFilename>{tmp_path}/secret.png</SourceFilename>'
+        '<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>'
+    )
+    with raster_files.open_raster(path, 'none') as file:
+        assert file is None
+    with pytest.raises(ValueError, match='of no known format'), open_strips(path):
+        pass
