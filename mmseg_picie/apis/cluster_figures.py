@@ -67,9 +67,9 @@ def measure_numbers(
     """Figures of clusterings into several numbers of clusters.
 
     - ``inertia``: mean squared distance of pixels to the mean of their cluster.
-    - ``prediction strength``: how far clusters of one half of the images are found again by those
-      of the other (:func:`prediction_strength`). Of fewer than four images, the left and the right
-      half of each.
+    - ``prediction strength``: how far clusters of the first half of the images are found again by
+      those of the second, and the other way round (:func:`prediction_strength`). Of fewer than four
+      images, the left and the right half of each.
     - ``silhouette``: mean silhouette of pixels by the cosine (Rousseeuw 1987).
     - ``size entropy``: of the clusters' shares of pixels, over that of equal shares.
     - ``seed agreement``: adjusted Rand index of the clusterings of two seeds, a mean over all
@@ -113,14 +113,16 @@ def measure_numbers(
 
 
 def _halve(sample: FeatureSample) -> list[Tensor]:
-    """Pixels of one half of the images, and of the other; of a few, left and right halves."""
+    """Pixels of the first half of the images, and of the second; of a few, left and right halves.
+
+    Neighbours in the order of names are often alike, such as frames of a video. In different
+    halves they would confirm whatever clusters there are.
+    """
     points = sample.points
-    if len(points) >= _FEW_IMAGES:
-        order = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))
-    else:
+    if len(points) < _FEW_IMAGES:
         order = sample.columns.flatten().argsort(stable=True)
-        points = points.flatten(0, 1)[:, None]
-    return [points[half].flatten(0, 1) for half in order.to(points.device).tensor_split(2)]
+        points = points.flatten(0, 1)[order.to(points.device), None]
+    return [half.flatten(0, 1) for half in points.tensor_split(2)]
 
 
 def _strength(halves: Sequence[Tensor], settings: tuple[int, int, int, int]) -> float:

@@ -13,11 +13,19 @@ from PIL import Image
 from sklearn.metrics import silhouette_score
 
 from mmseg_picie.apis.cluster_figures import limit_number, measure_numbers
-from mmseg_picie.apis.feature_sample import FeatureSample, use_folder
+from mmseg_picie.apis.feature_sample import (
+    FeatureSample,
+    build_untrained,
+    embed,
+    gather_features,
+    use_folder,
+)
 from mmseg_picie.apis.suggest_k import choose, suggest_k, write_advice
 from mmseg_picie.cli import main
 from mmseg_picie.clustering.cluster_numbers import fit_clusters, predict_clusters
+from mmseg_picie.datasets import SampleKey
 from mmseg_picie.datasets.scenes import draw_scene
+from mmseg_picie.engine.distributed import unwrap_model
 
 
 def bunches(number: int, ratio: int, images: int = 20, spread: float = 0.05) -> FeatureSample:
@@ -68,6 +76,35 @@ def test_halves_are_of_images_so_that_what_is_of_one_image_is_not_found_again():
     mixed = measure_numbers(turned, [4], [0])[0]
     assert mixed['prediction strength'] == 1 and alone['prediction strength'] < 0.8
     assert alone['silhouette'] == pytest.approx(mixed['silhouette'])
+
+
+def test_neighbours_are_in_one_half():
+    """Images of which each two neighbours alone show the same, as in a video of few scenes."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.eye(32)[torch.arange(4).repeat_interleave(2)[:, None].expand(8, 50)]
+    points = F.normalize(points + 0.05 * torch.randn(points.shape, generator=generator), dim=2)
+    sample = FeatureSample(points, torch.zeros(8, 50), 5, 99)
+    (video,) = measure_numbers(sample, [4], [0])
+    (shuffled,) = measure_numbers(
+        sample._replace(points=points[[0, 2, 4, 6, 1, 3, 5, 7]]), [4], [0]
+    )
+    assert video['prediction strength'] < 0.8 < shuffled['prediction strength'] == 1
+
+
+def test_images_are_gathered_in_their_order(tiny_config):
+    runner = build_untrained(tiny_config(), verbose=False)
+    found = gather_features(runner, 20, 20 * 8)
+    dataset = runner.train_dataloader.dataset
+    for index in (0, 7, 19):
+        item = dataset[SampleKey(0, 0, index)]
+        batch = dict(
+            inputs=[[view] for view in item['inputs']], data_samples=[item['data_samples']]
+        )
+        maps = embed(unwrap_model(runner), batch)[0]
+        assert found.points.shape == (20, 8, 16)
+        near = torch.cdist(found.points[index], maps.flatten(1).T)
+        assert near.min(1).values.max() < 1e-3
+        assert torch.equal(near.argmin(1) % maps.shape[2], found.columns[index])
 
 
 def test_one_image_is_halved_from_left_to_right():
