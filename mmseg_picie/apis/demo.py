@@ -13,7 +13,7 @@ from ..datasets import SyntheticScenesDataset
 from ..datasets.scenes.synthetic_scenes import draw_scene
 from ..engine.progress import get_console
 from ..evaluation.label_files import write_image
-from ..visualization.legend_band import add_legend, add_titles, list_entries
+from ..visualization.legend_band import Entry, add_legend, add_titles
 from ..visualization.segment_painting import paint_segments, write_names
 from .child_commands import run_child
 from .json_files import read_json
@@ -110,8 +110,8 @@ def compose_picture(overlays: list[Path], config: Config) -> np.ndarray:
         seen.append(labels)
     columns = [np.concatenate(column) for column in zip(*(_pair(strips)), strict=True)]
     body = add_titles(columns, TITLES * (len(columns) // len(TITLES)))
-    legend = list_entries(np.concatenate(seen), meta['classes'], palette)
-    return add_legend(body, legend)
+    present = np.unique(seen).tolist()
+    return add_legend(body, [Entry(meta['classes'][i], palette[i]) for i in present])
 
 
 def _pair(strips: list[list[np.ndarray]]) -> list[list[np.ndarray]]:

@@ -94,7 +94,10 @@ def export(model: PiCIE, suffix: str, size: tuple[int, int] | None, ids: Ids) ->
     if suffix == '.onnx':
         return Exported(_to_onnx(program, description), suffix, size, ids)
     content = io.BytesIO()
-    torch.export.save(program, content, extra_files={DESCRIPTION: description})
+    with warnings.catch_warnings():
+        # Weights that lie channels last; what is saved is read again, and checked.
+        warnings.filterwarnings('ignore', 'No complete tensor', UserWarning)
+        torch.export.save(program, content, extra_files={DESCRIPTION: description})
     return Exported(content.getvalue(), suffix, size, ids)
 
 
