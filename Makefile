@@ -14,10 +14,10 @@ WORKERS ?= auto
 VENV := .venv
 PY := $(VENV)/bin/python
 # A thread each, as there are as many processes as cores; idle ones sleep rather than spin.
-PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -n $(WORKERS)
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -n $(WORKERS) --dist worksteal
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check install clean
+.PHONY: help demo test check style fast slow install clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,14 +25,21 @@ help:
 demo: install
 	$(PY) tools/demo.py
 
-test: install
-	$(PYTEST)
+# In one call, `make test check` runs the fast tests once.
+test: fast slow
 
-check: install
+check: style fast
+
+style: install
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy mmseg_picie
+
+fast: install
 	$(PYTEST) -m 'not slow'
+
+slow: install
+	$(PYTEST) -m slow
 
 install: $(STAMP)
 

@@ -3,16 +3,19 @@
 Importing this package registers its segmentor, heads, data sets, transforms, hooks and metric in
 mmseg's registries; a config does it by
 ``custom_imports = dict(imports=['mmseg_picie'], allow_failed_imports=False)``.
+
+``segment('photos', clusters=12)`` segments a folder of images, see :func:`.apis.segment.segment`.
 """
 
 import os
+from typing import Any
 
 from .acceleration.waiting import wait_briefly
 from .moved import forward_moved_modules
 from .toolbox import check_toolbox, without_notices
 from .version import __version__
 
-__all__ = ['__version__', 'register']
+__all__ = ['__version__', 'register', 'segment']
 
 
 def register() -> None:
@@ -27,6 +30,14 @@ def register() -> None:
         from .acceleration import hook  # noqa: F401
 
         checkpoint_loading.guard_toolbox()
+
+
+def __getattr__(name: str) -> Any:
+    if name == 'segment':  # what it needs is imported when it is asked for
+        from .apis.segment import segment
+
+        return segment
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 forward_moved_modules()

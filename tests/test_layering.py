@@ -44,7 +44,7 @@ ALLOWED = {
     'acceleration': {'threads'},
     **{piece: set() for piece in SHARED},
     'checkpoint_loading': {'checkpoint_types'},
-    '__init__': SHARED.union(*FLOORS[:3]),
+    '__init__': SHARED.union(*FLOORS[:4]),
 }
 ALLOWED['cli'] |= {'register'}
 

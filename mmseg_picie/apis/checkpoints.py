@@ -46,17 +46,19 @@ def store_map(cfg: Config, checkpoint: str, out: str, verbose: bool = True) -> D
     return done
 
 
-def save_for_prediction(runner: Runner, source: str, path: str) -> None:
+def save_for_prediction(runner: Runner, source: str | None, path: str) -> None:
     """Write a checkpoint again with the centroids and the map that the model has now.
 
     Args:
         runner (Runner): whose model and validation data.
-        source (str): checkpoint that the weights came from; a local file.
+        source (str, optional): checkpoint that the weights came from, a local file; None if they
+            are of no checkpoint.
         path (str): file to write; it is replaced whole or not at all. It holds no optimiser,
             unless it is the source: a training can then still be resumed from it.
     """
-    checkpoint = read_checkpoint(source)
+    checkpoint = {} if source is None else read_checkpoint(source)
     state = {key: value.cpu() for key, value in unwrap_model(runner).state_dict().items()}
     meta = checkpoint.get('meta', {}) | dict(dataset_meta=describe_clusters(runner))
-    kept = checkpoint if os.path.exists(path) and os.path.samefile(source, path) else {}
+    is_source = source is not None and os.path.exists(path) and os.path.samefile(source, path)
+    kept = checkpoint if is_source else {}
     save_whole(kept | dict(meta=meta, state_dict=state), path)

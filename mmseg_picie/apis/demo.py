@@ -1,4 +1,4 @@
-"""The demo: the main job on the embedded scenes, by the commands that a user would call."""
+"""The demo: a folder of made-up photographs, by the commands that a user would call."""
 
 import time
 from pathlib import Path
@@ -6,117 +6,126 @@ from typing import Any
 
 import mmcv
 import numpy as np
-from mmengine.config import Config
 from rich.table import Table
 
+from ..clustering.naming import distinct_palette
 from ..datasets import SyntheticScenesDataset
 from ..datasets.scenes.synthetic_scenes import draw_scene
 from ..engine.progress import get_console
 from ..evaluation.label_files import write_image
 from ..visualization.legend_band import Entry, add_legend, add_titles
 from ..visualization.segment_painting import paint_segments, write_names
+from ..whole_files import write_whole
 from .child_commands import run_child
 from .json_files import read_json
-from .ready_configs import find_ready
-from .score_logs import read_last_scores
+from .labelled_folder import CLASSES_FILE
+from .segment import Request, show_config
+from .segment_result import SegmentResult
 
-CONFIG = 'configs/picie_fpn_efficientnet-lite0_scenes.py'
+RECIPE = 'picie-m'
+OURS = 'PiCIE-M'
+#: Scenes without labels and with labels, and their sides in pixels.
+NUM_PLAIN, NUM_LABELLED, SIZE = 240, 80, (160, 240)
+#: Scenes of the picture.
 NUM_PICTURES = 8
-OURS = 'PiCIE'
-TITLES = ('scene', 'labels', 'prediction')
+TITLES = ('scene', 'labels', 'segments')
+_META: Any = SyntheticScenesDataset.METAINFO
+# Seeds of the scenes; the labelled ones are others.
+_PLAIN, _LABELLED = 0, 1
 
 
 def run_demo(seed: int, work_dir: str | Path) -> None:
-    """Score the baselines, train, segment a few scenes, and put them side by side.
+    """Write scenes, segment them, score k-means beside it, and put some scenes side by side.
 
     Args:
-        seed (int): of everything.
+        seed (int): of the clustering and the training; the scenes are always the same.
         work_dir (str or Path): folder for all results.
 
     Raises:
-        FileNotFoundError: If the config of the demo is not there.
         SystemExit: If a command fails.
     """
     start = time.monotonic()
-    path, work_dir = find_ready(CONFIG), Path(work_dir)
-    config = Config.fromfile(path)
-    options = ('--cfg-options', f'randomness.seed={seed}')
-    baselines, trained = work_dir / 'baselines.json', work_dir / 'train'
-    words = ('--work-dir', work_dir / 'baselines', '--out', baselines)
-    _call('baselines', path, *words, *options)
-    _call('train', path, '--work-dir', trained, *options)
-    checkpoint = trained / f'epoch_{config.train_cfg.max_epochs}.pth'
-    scenes = write_scenes(work_dir / 'scenes', config)
-    _call('predict', path, checkpoint, work_dir / 'scenes', '--out-dir', work_dir / 'predict')
-    overlays = [work_dir / 'predict' / 'overlays' / scene.name for scene in scenes]
+    work_dir = Path(work_dir)
+    scenes, labels, out = (work_dir / name for name in ('scenes', 'labels', 'segments'))
+    write_scenes(scenes, labels)
+    number = len(_META['classes'])
+    words: list[object] = ['segment', scenes, '--labels', labels, '--clusters', number]
+    words += ['--recipe', RECIPE, '--seed', seed, '--out', out]
+    _call(*words)
+    config, baselines = work_dir / 'demo.py', work_dir / 'baselines.json'
+    print('\n$ picie', *words, '--show-config >', config, flush=True)
+    request = Request(str(scenes), str(out), number, RECIPE, seed=seed, labels=str(labels))
+    write_whole(config, show_config(request))
+    _call('baselines', config, '--work-dir', work_dir / 'baselines', '--out', baselines)
+    result = SegmentResult(out)
     picture = work_dir / 'demo.jpg'
-    write_image(str(picture), compose_picture(overlays, config))
-    scores = read_json(baselines) | {OURS: read_last_scores(trained)}
-    print_scores(scores, config.model.decode_head.num_clusters)
-    print(f'scene, labels, prediction side by side: {picture}')
-    print(f'overlays, label maps and legend: {work_dir / "predict"}')
+    write_image(str(picture), compose_picture(out / 'overlays'))
+    print_scores(read_json(baselines) | {OURS: result.scores}, number)
+    print(f'scene, labels, segments side by side: {picture}')
+    print(f'report, to open in a browser: {result.report()}')
     print(f'{time.monotonic() - start:.0f} s')
 
 
 def _call(*words: object) -> None:
     """Run a command and show its output; its failure ends the demo."""
     names = [str(word) for word in words]
-    # As it would be typed: the ready configs by their path in the repository.
-    print('\n$ picie', *[CONFIG if name.endswith(CONFIG) else name for name in names], flush=True)
+    print('\n$ picie', *names, flush=True)
     code = run_child(names)
     if code:
         raise SystemExit(code)
 
 
-def write_scenes(folder: Path, config: Config) -> list[Path]:
-    """Write scenes of the validation set as image files.
+def write_scenes(folder: Path, labels: Path) -> None:
+    """Write scenes as image files, and label maps for some of them.
 
     Args:
-        folder: Where to.
-        config: Config of the demo.
-
-    Returns:
-        The files.
+        folder: For the images.
+        labels: For the label maps and the names of the classes.
     """
-    dataset = config.val_dataloader.dataset
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for index in range(NUM_PICTURES):
-        image, _ = draw_scene(dataset.scene_seed, index, 160, 240)
-        paths.append(folder / f'scene_{index:02d}.png')
-        write_image(str(paths[-1]), image)
-    return paths
+    for index in range(NUM_PLAIN):
+        image, _ = draw_scene(_PLAIN, index, *SIZE)
+        _write(folder / f'plain_{index:03d}.png', image)
+    for index in range(NUM_LABELLED):
+        image, ids = draw_scene(_LABELLED, index, *SIZE)
+        _write(folder / _name(index), image)
+        _write(labels / _name(index), ids)
+    write_whole(labels / CLASSES_FILE, '\n'.join(_META['classes']) + '\n')
 
 
-def compose_picture(overlays: list[Path], config: Config) -> np.ndarray:
-    """Put scenes, labels and predictions side by side, two scenes a row, with titles and a legend.
+def _name(index: int) -> str:
+    return f'labelled_{index:02d}.png'
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(str(path), image)
+
+
+def compose_picture(overlays: Path) -> np.ndarray:
+    """Put scenes, labels and segments side by side, two scenes a row, with titles and a legend.
 
     Args:
-        overlays: What `picie predict` painted over the scenes, in order; beside or below the scene
+        overlays: What `picie segment` painted over the labelled scenes; beside or below the scene
             there may be a legend, which is cut off.
-        config: Config of the demo.
 
     Returns:
         (H, W, 3) uint8 BGR.
     """
-    meta: Any = SyntheticScenesDataset.METAINFO
-    palette = [colour[::-1] for colour in meta['palette']]
+    # The colours that classes of a folder of label maps have.
+    palette = [colour[::-1] for colour in distinct_palette(len(_META['classes']))]
     strips, seen = [], []
-    for index, path in enumerate(overlays):
-        image, labels = draw_scene(config.val_dataloader.dataset.scene_seed, index, 160, 240)
+    for index in range(NUM_PICTURES):
+        image, labels = draw_scene(_LABELLED, index, *SIZE)
         painted = paint_segments(image, labels, palette, 0.6)
-        write_names(painted, labels, meta['classes'])
-        strips.append([image, painted, mmcv.imread(str(path))[:160, :240]])
+        write_names(painted, labels, _META['classes'])
+        overlay = mmcv.imread(str(overlays / _name(index)))
+        strips.append([image, painted, overlay[: SIZE[0], : SIZE[1]]])
         seen.append(labels)
-    columns = [np.concatenate(column) for column in zip(*(_pair(strips)), strict=True)]
+    pairs = [sum(strips[i : i + 2], []) for i in range(0, len(strips), 2)]
+    columns = [np.concatenate(column) for column in zip(*pairs, strict=True)]
     body = add_titles(columns, TITLES * (len(columns) // len(TITLES)))
     present = np.unique(seen).tolist()
-    return add_legend(body, [Entry(meta['classes'][i], palette[i]) for i in present])
-
-
-def _pair(strips: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
-    """Two strips a row, if there are several."""
-    return [sum(strips[i : i + 2], []) for i in range(0, len(strips), 2)]
+    return add_legend(body, [Entry(_META['classes'][i], palette[i]) for i in present])
 
 
 def print_scores(scores: dict[str, dict[str, float]], num_clusters: int) -> None:
@@ -126,7 +135,7 @@ def print_scores(scores: dict[str, dict[str, float]], num_clusters: int) -> None
         scores: Metrics by method.
         num_clusters: K, for the title.
     """
-    table = Table(title=f'{num_clusters} clusters, 80 held-out scenes, Hungarian match')
+    table = Table(title=f'{num_clusters} clusters, {NUM_LABELLED} scenes, Hungarian match')
     table.add_column('method')
     table.add_column('pixel accuracy %', justify='right')
     table.add_column('mIoU %', justify='right')

@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from ..engine.clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from ..engine.distributed import unwrap_model
 from ..engine.facts import log_file
+from ..engine.hooks import PrincipalDecoderHook
 from ..engine.hooks.kmeans_centroid_hook import KMeansCentroidHook
 from ..models import CentroidHead, PiCIE
 from .checkpoints import save_for_prediction
@@ -114,9 +115,23 @@ def fit_fresh_centroids(runner: Runner) -> None:
         fitted.classify_by_centroids()  # what it has learned belonged to the old ones
 
 
+def start_from_pretrained(runner: Runner) -> None:
+    """Give the model the weights that a training starts from.
+
+    Args:
+        runner (Runner): of a config :func:`without_augmentation`, with nothing to load.
+    """
+    model = unwrap_model(runner)
+    assert isinstance(model, PiCIE)
+    model.init_weights()
+    for hook in runner.hooks:
+        if isinstance(hook, PrincipalDecoderHook):
+            hook.before_train(runner)
+
+
 def score_fresh_centroids(
     cfg: Config,
-    checkpoint: str,
+    checkpoint: str | None,
     out: str | None = None,
     verbose: bool = True,
     on_validation: bool = False,
@@ -125,7 +140,9 @@ def score_fresh_centroids(
 
     Args:
         cfg (Config): of its training.
-        checkpoint (str): file whose weights are used.
+        checkpoint (str, optional): file whose weights are used; without it those that a training
+            would start from, the decoder being begun by the config's ``PrincipalDecoderHook`` if
+            it has one: k-means on frozen features.
         out (str, optional): checkpoint to write, with the new centroids and their map to classes.
         verbose (bool): as of :func:`.runs.build_runner`.
         on_validation (bool): whether the images of the validation are clustered, not those of the
@@ -141,6 +158,8 @@ def score_fresh_centroids(
     cfg.load_from, cfg.resume = checkpoint, False
     runner = build_runner(cfg, verbose)
     announce(runner)
+    if checkpoint is None:
+        start_from_pretrained(runner)
     runner.load_or_resume()
     fit_fresh_centroids(runner)
     metrics = runner.val() if cfg.get('val_cfg') else {}

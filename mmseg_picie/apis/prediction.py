@@ -6,30 +6,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
-from mmseg.apis import inference_model, init_model
-from numpy.typing import NDArray
+from mmseg.apis import init_model
 
 from ..clustering import UNMATCHED
 from ..datasets.image_files import find_images
-from ..datasets.image_reading import read_image
-from ..engine.progress import track
-from ..evaluation.label_files import no_class_id, to_label_ids, write_image
+from ..datasets.stretching import check_stretch
 from ..evaluation.score_checks import MAX_SHARE
 from ..models import PiCIE
 from ..toolbox import without_notices
-from ..visualization.segment_visualizer import paint_overlay
-from .json_files import write_json
+from .file_labelling import Source, label_files
+from .labelling import Labeller
+from .overlays import OverlayPainter
+from .result_files import RESULTS, ResultWriter
+from .stretch_option import read_stretch
 
 #: What ids a label map may hold.
 ID_KINDS = ('auto', 'class', 'cluster')
-
-# Folders of the results.
-_RESULTS = ('labels', 'overlays')
 
 
 class Predicted(NamedTuple):
@@ -42,18 +38,6 @@ class Predicted(NamedTuple):
 
     legend: Path
     failures: list[str]
-
-
-class Source(NamedTuple):
-    """An image and the name of its results.
-
-    Attributes:
-        path (str): image file.
-        name (str): relative path of the results, without suffix.
-    """
-
-    path: str
-    name: str
 
 
 def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Source]:
@@ -95,7 +79,7 @@ def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Sour
 
 def _is_result(path: Path, out_dir: str) -> bool:
     parents = path.resolve().parents
-    return any(Path(out_dir, kind).resolve() in parents for kind in _RESULTS)
+    return any(Path(out_dir, kind).resolve() in parents for kind in RESULTS)
 
 
 def check_device(device: str) -> None:
@@ -157,12 +141,19 @@ def predict_files(
     ids: str = 'auto',
     opacity: float = 0.6,
     outlines: bool = False,
+    scale: str | float = 'auto',
+    stretch: str | None = None,
+    resume: bool = False,
 ) -> Predicted:
     """Segment images and write the results.
 
-    ``labels/NAME.png`` holds ids as grey levels, at the image's own size. ``overlays/NAME.png`` is
-    the image with the segments and their names painted over it, and a legend below or beside it.
-    ``legend.json`` says what each id is called, its colour and its share of all pixels.
+    ``labels/NAME.png`` holds ids as grey levels, at the image's own size; of an image that lies on
+    the earth it is ``labels/NAME.tif``, with the same place. ``overlays/NAME.png`` is the image
+    with the segments and their names painted over it, and a legend below or beside it; images of
+    more than :data:`.overlays.MOST_PIXELS` are made smaller for it. ``legend.json`` says what each
+    id is called, its colour and its share of all pixels.
+
+    Images that cannot be read are left out.
 
     Args:
         model (PiCIE): of :func:`load_model`.
@@ -171,16 +162,20 @@ def predict_files(
         ids (str): 'class', 'cluster', or 'auto' for classes if the model knows them.
         opacity (float): of the segments in the overlay, in (0, 1].
         outlines (bool): whether to draw lines between them.
-
-    Images that cannot be read are left out.
+        scale (str or float): the size at which the network sees an image, as of
+            :func:`.image_scales.parse_scale`.
+        stretch (str, optional): as of :func:`..datasets.image_reading.read_image`; that of the
+            config's test pipeline by default.
+        resume (bool): whether to pass over images whose results are there. They must be of the same
+            model and options.
 
     Returns:
         Predicted: the legend, and why images were left out.
 
     Raises:
-        ValueError: If classes are asked for that the model does not know.
+        ValueError: If classes are asked for that the model does not know, or a rule makes no sense.
     """
-    head = model.decode_head
+    head, meta = model.decode_head, model.dataset_meta
     cluster_to_class = head.cluster_to_class[head.predict_views[0]].cpu().numpy()
     knows_classes = bool((cluster_to_class != UNMATCHED).any())
     if ids == 'class' and not knows_classes:
@@ -189,22 +184,13 @@ def predict_files(
             "was never validated on labels; use 'cluster' or 'auto'."
         )
     table = cluster_to_class if knows_classes and ids != 'cluster' else None
-    meta = model.dataset_meta
-    counts = np.zeros(head.num_clusters, dtype=np.int64)
+    stretch = read_stretch(model.cfg) if stretch is None else stretch
+    check_stretch(stretch)
+    painter = OverlayPainter(meta['classes'], meta['palette'], opacity, outlines)
+    writer = ResultWriter(out_dir, head.num_clusters, table, painter)
     sources = list(sources)
-    failures = []
-    for source in track(sources, 'Segmenting', len(sources)):
-        try:
-            image = read_image(source.path)
-        except (OSError, ValueError) as error:
-            failures.append(str(error))
-            continue
-        sample = inference_model(model, image)
-        clusters = sample.pred_sem_seg.data[0].cpu().numpy()
-        counts += np.bincount(clusters.ravel(), minlength=len(counts))
-        _write(out_dir, 'labels', source.name, to_label_ids(clusters, table, len(counts)))
-        overlay = _paint(image, clusters, meta, opacity, outlines)
-        _write(out_dir, 'overlays', source.name, overlay)
+    failures = label_files(Labeller(model, scale), sources, writer, stretch, resume)
+    counts = writer.counts
     if counts.max() > MAX_SHARE * counts.sum() and len(sources) > 1:
         name = meta['classes'][int(counts.argmax())]
         print_log(
@@ -213,39 +199,7 @@ def predict_files(
             logger='current',
             level=logging.WARNING,
         )
-    legend = Path(out_dir, 'legend.json')
-    _write_legend(legend, table, meta, counts)
-    return Predicted(legend, failures)
-
-
-def _paint(
-    image: NDArray[np.uint8], clusters: NDArray, meta: dict, opacity: float, outlines: bool
-) -> NDArray[np.uint8]:
-    """The overlay of an image, both BGR, with its legend."""
-    return paint_overlay(image, clusters, meta['classes'], meta['palette'], opacity, outlines)
-
-
-def _write(out_dir: str, kind: str, name: str, image: NDArray[np.uint8]) -> None:
-    path = Path(out_dir, kind, name + '.png')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(str(path), image)
-
-
-def _write_legend(path: Path, table: NDArray | None, meta: dict, counts: NDArray) -> None:
-    """Describe the ids of the label maps."""
-    no_class = -1 if table is None else no_class_id(int(table.max()) + 1)
-    ids = np.arange(len(counts)) if table is None else np.where(table < 0, no_class, table)
-    total = max(1, int(counts.sum()))
-    legend: dict[int, dict] = {}
-    for cluster in np.argsort(-counts, kind='stable').tolist():
-        entry = legend.setdefault(
-            int(ids[cluster]),
-            dict(name=meta['classes'][cluster], colour=list(meta['palette'][cluster]), share=0.0),
-        )
-        if ids[cluster] == no_class and table is not None:
-            entry['name'] = 'no class'
-        entry['share'] = round(entry['share'] + int(counts[cluster]) / total, 6)
-    write_json(path, legend)
+    return Predicted(writer.write_legend(), failures)
 
 
 def default_device() -> str:

@@ -24,6 +24,7 @@ from .signals import stop_on_signals
 DESCRIPTION = 'Unsupervised semantic segmentation with PiCIE.'
 #: Command -> what it does. Its file is named after it.
 COMMANDS = {
+    'segment': 'segment a folder of photographs, without labels and config',
     'train': 'train a model',
     'test': 'score a checkpoint',
     'predict': 'segment images with a checkpoint',
@@ -32,6 +33,9 @@ COMMANDS = {
     'few-labels': 'compare starting weights for a supervised training at few labels',
     'fit-centroids': 'fit the centroids of a checkpoint afresh and score them',
     'judge': 'judge a checkpoint without labels',
+    'report': 'write a page that shows what each cluster is',
+    'name': "name a model's clusters by hand",
+    'suggest-k': 'advise a number of clusters for images without labels',
     'store-map': "name a model's clusters by labelled images",
     'export': 'write a checkpoint as ONNX or torch.export',
     'plot': 'draw the scores of a training',
@@ -47,7 +51,7 @@ CONVERTERS = {
     'potsdam3': 'the ISPRS Potsdam scenes, to tiles',
 }
 #: Commands that train or cluster, for which the allocator matters.
-_TRAINING = ('train', 'fit-centroids')
+_TRAINING = ('segment', 'train', 'fit-centroids')
 #: Commands that run others.
 _PARENTS = ('compare', 'few-labels', 'demo')
 #: What tells a process of a distributed job which one it is.
@@ -92,7 +96,7 @@ def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
             restart_with_mimalloc()
         if is_program:
             end_with_parent()
-        _load_toolbox(parser)
+        _load_toolbox(parser, says=not getattr(args, 'show_config', False))
         return _run(module, parser, args)
 
 
@@ -116,15 +120,15 @@ def _is_loaded() -> bool:
     return 'mmseg_picie.models' in sys.modules
 
 
-def _load_toolbox(parser: argparse.ArgumentParser) -> None:
-    """Import the toolbox and register this package's parts, unless that is done."""
+def _load_toolbox(parser: argparse.ArgumentParser, says: bool = True) -> None:
+    """Import the toolbox and register this package's parts, unless that is done, and say so."""
     if _is_loaded():
         return
     try:
         check_toolbox()
     except ImportError as error:
         parser.exit(1, f'{parser.prog}: {error}\n')
-    if all(os.environ.get(name, '0') == '0' for name in _RANK_VARIABLES):
+    if says and all(os.environ.get(name, '0') == '0' for name in _RANK_VARIABLES):
         print('Loading PyTorch and MMSegmentation ...', flush=True)
     register()
 

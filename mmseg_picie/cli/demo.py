@@ -1,8 +1,8 @@
-"""Run the main job on the embedded scenes.
+"""Segment a folder of made-up scenes.
 
-Scores k-means on raw colours and on the untrained encoder's features, trains PiCIE, evaluates it
-with the same number of clusters and the same evaluator, segments a few scenes from image files, and
-puts them side by side into one picture. It runs the commands as a user would.
+Writes scenes as image files, segments the folder as a user would, scores k-means on raw colours and
+on untrained features with the same images, clusters and match, and puts some scenes, their labels
+and their segments side by side. No label is used in training.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Fit the centroids of a checkpoint afresh and score them.
+"""Fit the centroids of a checkpoint, or of pretrained weights, afresh and score them.
 
 Clusters the features of the un-augmented training images with the checkpoint's weights, and
-validates with these centroids instead of the checkpoint's own: the "fresh" score. With --out the
-new centroids, and their map to classes, become a checkpoint for `picie test` and `picie predict`.
+validates with these centroids instead of the checkpoint's own: the "fresh" score. Without a
+checkpoint the weights are those that a training starts from: k-means on frozen features. With --out
+the new centroids, and their map to classes, become a checkpoint for `picie test` and `picie
+predict`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ from . import common, outputs
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file whose weights are used')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file whose weights are used; without it the weights that a training '
+        'starts from',
+    )
     parser.add_argument('--out', metavar='FILE', help='checkpoint to write, with the new centroids')
     parser.add_argument(
         '--on-val',
@@ -29,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there."""
     common.check_config(parser, args)
-    common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    if args.checkpoint is not None:
+        common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
     outputs.check_file(parser, '--out', args.out)
     outputs.check_file(parser, '--json', args.json)
 

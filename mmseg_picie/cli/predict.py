@@ -12,9 +12,6 @@ from pathlib import Path
 from ..printing import printable
 from . import common, outputs
 
-#: Scale of logits for `--refine crf`: it keeps small segments, which the published 2 loses.
-CRF_SCALE = 5
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -38,6 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='what the label maps hold: classes (255 for clusters without one), clusters, or '
         'classes if the checkpoint knows them',
     )
+    parser.add_argument(
+        '--scale',
+        default='auto',
+        help='size at which the network sees an image: train (that of the training), full (every '
+        'pixel), a factor such as 0.5, a shorter side such as 640px, or auto: train, but finer for '
+        'large images (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--stretch',
+        choices=('none', 'full', 'percentile'),
+        help='which levels of more than 8 bits become black and white: none (grey is refused), the '
+        "lowest and highest of the type, or of each image 2 and 98 %% (default: the config's own)",
+    )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='pass over images whose results are in the folder, of the same model and options',
+    )
     common.add_cfg_options(parser)
     common.add_verbose(parser)
 
@@ -59,7 +74,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Segment."""
     from ..apis import prediction
-    from ..models import DenseCRF
+    from ..models.dense_crf import REFINING_SCALE, DenseCRF
 
     cfg = common.read_config(parser, args, predicts=True)
     common.require(parser, args, cfg, 'model', 'inference')
@@ -69,11 +84,21 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     sources = prediction.find_sources(args.input, args.out_dir)
     model = prediction.load_model(cfg, args.checkpoint, device)
     if args.refine == 'crf' and model.crf is None:
-        model.crf = DenseCRF(scale=CRF_SCALE)
+        model.crf = DenseCRF(scale=REFINING_SCALE)
     classes = model.decode_head.num_clusters
     print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
+    with common.refuse(parser, '--scale'):
+        prediction.Labeller(model, args.scale)
     done = prediction.predict_files(
-        model, sources, args.out_dir, args.ids, args.opacity, args.outlines
+        model,
+        sources,
+        args.out_dir,
+        args.ids,
+        args.opacity,
+        args.outlines,
+        args.scale,
+        args.stretch,
+        args.resume,
     )
     print(
         f'{len(sources) - len(done.failures)} images segmented; label maps, overlays and '

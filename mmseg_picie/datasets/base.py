@@ -227,7 +227,13 @@ class KeyedSegDataset(BaseSegDataset):
         Yields:
             Exception or None: what each is refused for, in their order.
         """
-        return find_faults(partial(check_sample, channels=self.LABEL_CHANNELS), data_list)
+        stretches = [getattr(step, 'stretch', 'none') for step in self.pipeline.transforms]
+        check = partial(
+            check_sample,
+            channels=self.LABEL_CHANNELS,
+            stretch=next((name for name in stretches if name != 'none'), 'none'),
+        )
+        return find_faults(check, data_list)
 
     def _check_files(self, data_list: list[dict]) -> list[dict]:
         """Refuse missing and unreadable images and label maps, naming the first, or leave out."""

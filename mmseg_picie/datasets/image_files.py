@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from PIL import ExifTags, Image
 
 from ..threads import get_threads
-from .image_reading import open_image, refuse_wide, show_name
+from .image_reading import is_for_rasterio, open_image, read_image, refuse_wide, show_name
 
 Item = TypeVar('Item')
 
@@ -96,18 +96,19 @@ def find_faults(check: Callable[[Item], None], items: Sequence[Item]) -> Iterato
         yield from get_threads().map(find_fault, items[start : start + _CHECKED_AT_ONCE])
 
 
-def check_sample(info: Mapping[str, Any], channels: int = 1) -> None:
+def check_sample(info: Mapping[str, Any], channels: int = 1, stretch: str = 'none') -> None:
     """Refuse an image as :func:`check_image` does, or its label map as :func:`check_label_map`.
 
     Args:
         info (Mapping): ``img_path`` and perhaps ``seg_map_path``, as in a data set's list.
         channels (int): of label maps.
+        stretch (str): as of :func:`check_image`.
 
     Raises:
         FileNotFoundError: If one does not exist; the message names it.
         ValueError: If one cannot be read, or is of another kind; likewise.
     """
-    check_image(info['img_path'])
+    check_image(info['img_path'], stretch)
     label = info.get('seg_map_path')
     if label is None:
         return
@@ -119,7 +120,7 @@ def check_sample(info: Mapping[str, Any], channels: int = 1) -> None:
     check_label_map(label, channels)
 
 
-def check_image(path: str | Path) -> None:
+def check_image(path: str | Path, stretch: str = 'none') -> None:
     """Refuse a file that is missing, not regular, damaged, no image, or refused by the rule.
 
     The rule is that of :mod:`.image_reading`.
@@ -129,12 +130,18 @@ def check_image(path: str | Path) -> None:
 
     Args:
         path (str or Path): file, or an address that mmengine can read.
+        stretch (str): as of :func:`.image_reading.read_image`.
 
     Raises:
         FileNotFoundError: If it does not exist; the message names it.
         ValueError: If it cannot be read; likewise.
     """
-    refuse_wide(_check_whole(path), path)
+    if is_for_rasterio(path):
+        read_image(path, stretch=stretch)
+        return
+    mode = _check_whole(path)
+    if stretch == 'none':
+        refuse_wide(mode, path)
 
 
 def check_label_map(path: str | Path, channels: int = 1) -> None:

@@ -6,8 +6,11 @@ What comes out is colour of 8 bits a channel, (H, W, 3) uint8 BGR as everywhere 
 - a palette: its colours; CMYK, YCbCr, HSV: as Pillow turns them into RGB;
 - alpha: dropped, so that the colours below it are seen;
 - 16 bits a channel in colour: the upper 8 of them;
-- grey of more than 8 bits, and whatever Pillow does not turn into RGB: refused, as nothing says
-  which of its levels are black and white;
+- grey of more than 8 bits: refused, as nothing says which of its levels are black and white;
+- with a rule for that (:mod:`.stretching`), levels of more than 8 bits, of grey and colours, are
+  mapped by it, and those of 8 bits stay as they are;
+- what Pillow does not turn into RGB: refused, but for TIFF files that rasterio (extra ``geo``) can
+  read; of more than four bands the first three are red, green and blue;
 - turned as its EXIF data say; of several pages or frames the first.
 """
 
@@ -18,13 +21,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 from mmengine import fileio
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from .raster_files import has_rasterio, open_raster
+from .stretching import explain_refusal, find_limits, sampling_step, stretch_levels
+
 # Grey levels as integers or floating-point numbers of 16 or 32 bits.
 _WIDE_MODES = ('I', 'F')
+_TIFF_STARTS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+_STRIP_BYTES = 1 << 25
 _FIX = 'repair it, or take it out of the data set.'
 _KINDS: dict[str, Callable[[int], bool]] = {
     'a folder': stat.S_ISDIR,
@@ -34,12 +43,17 @@ _KINDS: dict[str, Callable[[int], bool]] = {
 }
 
 
-def read_image(path: str | Path, backend_args: dict | None = None) -> NDArray[np.uint8]:
+def read_image(
+    path: str | Path, backend_args: dict | None = None, stretch: str = 'none'
+) -> NDArray[np.uint8]:
     """Read an image by the rule of this module.
 
     Args:
         path (str or Path): file, or an address that mmengine can read.
         backend_args (dict, optional): as of ``mmengine.fileio.get``.
+        stretch (str): which levels of more than 8 bits become black and white: 'none' refuses grey
+            ones, 'full' takes the range of their type, 'percentile' those that 2 % of an image's
+            levels are below and above.
 
     Returns:
         NDArray: (H, W, 3) uint8 BGR.
@@ -48,20 +62,80 @@ def read_image(path: str | Path, backend_args: dict | None = None) -> NDArray[np
         FileNotFoundError: If it does not exist; the message names it.
         ValueError: If it cannot be read, or the rule refuses it; likewise.
     """
+    if is_for_rasterio(path):
+        with open_raster(path, stretch) as file:
+            if file is not None:
+                return file.read(0, file.shape[0])
     with open_image(path, backend_args) as image:
-        refuse_wide(image.mode, path)
-        colour = ImageOps.exif_transpose(image)
-        if colour.mode in ('La', 'RGBa'):  # colours that alpha is multiplied into
-            colour = colour.convert(colour.mode.upper())
-        return np.array(colour.convert('RGB'))[..., ::-1]
+        if is_wide(image):
+            if stretch != 'none':
+                return _stretch(_read_levels(image, path, backend_args), stretch)
+            refuse_wide(image.mode, path)
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode in ('La', 'RGBa'):  # colours that alpha is multiplied into
+            image = image.convert(image.mode.upper())
+        if image.mode != 'RGB':
+            image = image.convert('RGB')
+        return _to_array(image)[..., ::-1]
 
 
-def to_colour(array: NDArray) -> NDArray[np.uint8]:
+def _to_array(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels (H, W, 3), copied in strips: Pillow's own way holds them three times."""
+    array = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    rows = max(1, _STRIP_BYTES // (3 * image.width))
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(image.height, top + rows))
+        array[top : box[3]] = np.asarray(image.crop(box) if rows < image.height else image)
+    return array
+
+
+def is_wide(image: Image.Image) -> bool:
+    """Whether an image, not decoded yet, has levels of more than 8 bits."""
+    tiles = getattr(image, 'tile', None) or [('',)]
+    return image.mode.startswith(_WIDE_MODES) or ';16' in str(tiles[0][-1])
+
+
+def _read_levels(image: Image.Image, path: str | Path, backend_args: dict | None) -> NDArray:
+    """(H, W, 1) or (H, W, 3) BGR levels, in all their bits, of an image that :func:`is_wide`."""
+    if image.mode.startswith(_WIDE_MODES):
+        return np.asarray(ImageOps.exif_transpose(image))[..., None]
+    content = np.frombuffer(read_file(path, backend_args), dtype=np.uint8)
+    levels = cv2.imdecode(content, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    if levels is None:
+        raise ValueError('OpenCV cannot decode it')
+    return levels.reshape(*levels.shape[:2], -1)
+
+
+def _stretch(levels: NDArray, stretch: str) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 of (H, W, 1 or 3) levels."""
+    step = sampling_step(*levels.shape[:2])
+    found = stretch_levels(levels, find_limits(levels[::step, ::step], stretch))
+    return np.repeat(found, 3, axis=2) if found.shape[2] == 1 else found
+
+
+def is_for_rasterio(path: str | Path) -> bool:
+    """Whether a file is a TIFF that Pillow does not know, such as one of many bands."""
+    if '://' in str(path) or not has_rasterio() or not os.path.isfile(path):
+        return False
+    with open(path, 'rb') as file:
+        if file.read(4) not in _TIFF_STARTS:
+            return False
+    try:
+        with Image.open(path):
+            return False
+    except UnidentifiedImageError:
+        return True
+    except Exception:  # of many types; what is wrong is told by who reads it
+        return False
+
+
+def to_colour(array: NDArray, stretch: str = 'none') -> NDArray[np.uint8]:
     """The rule of this module for an image that is in memory already.
 
     Args:
         array (NDArray): (H, W), (H, W, 1) grey or (H, W, 2) grey and alpha, (H, W, 3) BGR or
-            (H, W, 4) BGR and alpha; uint8, or bool of two levels.
+            (H, W, 4) BGR and alpha; uint8, or bool of two levels, or with a rule other numbers.
+        stretch (str): as of :func:`read_image`.
 
     Returns:
         NDArray: (H, W, 3) uint8 BGR.
@@ -71,10 +145,11 @@ def to_colour(array: NDArray) -> NDArray[np.uint8]:
     """
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
-    if array.dtype != np.uint8:
+    is_number = array.dtype.kind in 'iuf'
+    if array.dtype != np.uint8 and (stretch == 'none' or not is_number):
         raise ValueError(
             f'an image must be an array of uint8, from 0 to 255, but got {array.dtype}; scale it '
-            'as it is to be seen, and convert it.'
+            "as it is to be seen, and convert it, or let stretch='percentile' do so."
         )
     if array.ndim == 2:
         array = array[..., None]
@@ -83,9 +158,10 @@ def to_colour(array: NDArray) -> NDArray[np.uint8]:
             'an image must have the shape (H, W) or (H, W, C) with 1 to 4 channels, but got '
             f'{array.shape}; put the channels last.'
         )
-    if array.shape[2] < 3:
-        return np.repeat(array[..., :1], 3, axis=2)
-    return array[..., :3]
+    array = array[..., : 1 if array.shape[2] < 3 else 3]
+    if array.dtype != np.uint8:
+        return _stretch(array, stretch)
+    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array
 
 
 def refuse_wide(mode: str, path: str | Path) -> None:
@@ -99,10 +175,7 @@ def refuse_wide(mode: str, path: str | Path) -> None:
         ValueError: If they are; the message names the file.
     """
     if mode.startswith(_WIDE_MODES):
-        raise ValueError(
-            f'image {show_name(path)} must have at most 8 bits a channel, but its mode is '
-            f'{mode!r}; convert it to grey levels from 0 to 255, scaled as it is to be seen.'
-        )
+        raise ValueError(explain_refusal(show_name(path), mode))
 
 
 @contextmanager

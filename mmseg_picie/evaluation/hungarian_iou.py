@@ -130,8 +130,9 @@ class HungarianIoUMetric(BaseMetric):
 
         Args:
             data_batch (dict): unused.
-            data_samples (Sequence[dict]): predictions with ``pred_sem_seg``, ``seg_logits`` (for
-                the number of clusters) and ``gt_sem_seg``; perhaps ``pred_view_sem_seg``.
+            data_samples (Sequence[dict]): predictions with ``pred_sem_seg``, ``gt_sem_seg``, and
+                ``seg_logits`` or ``cluster_to_class`` (for the number of clusters); perhaps
+                ``pred_view_sem_seg``.
         """
         if not self.dataset_meta.get('classes'):
             raise ValueError(
@@ -142,7 +143,10 @@ class HungarianIoUMetric(BaseMetric):
         for sample in data_samples:
             clusters = _predictions(sample)
             labels = _to_numpy(sample['gt_sem_seg']['data'])[0]
-            num_clusters = len(sample['seg_logits']['data'])
+            if 'seg_logits' in sample:
+                num_clusters = len(sample['seg_logits']['data'])
+            else:  # left out of a large image
+                num_clusters = np.shape(sample['cluster_to_class'])[1]
             try:
                 counts = np.stack(
                     [

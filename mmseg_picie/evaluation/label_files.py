@@ -29,10 +29,10 @@ def to_label_ids(clusters: NDArray, cluster_to_class: NDArray | None, num_cluste
             known; cluster ids otherwise. uint8 if all ids that there may be fit, else uint16.
     """
     if cluster_to_class is None or (cluster_to_class == UNMATCHED).all():
-        return clusters.astype(np.uint8 if num_clusters <= 256 else np.uint16)
+        return clusters.astype(np.uint8 if num_clusters <= 256 else np.uint16, copy=False)
     count = int(cluster_to_class.max()) + 1
     table = np.where(cluster_to_class == UNMATCHED, no_class_id(count), cluster_to_class)
-    return table[clusters].astype(np.uint8 if count <= 255 else np.uint16)
+    return table.astype(np.uint8 if count <= 255 else np.uint16)[clusters]
 
 
 def write_image(path: str, image: NDArray[np.uint8]) -> None:

@@ -79,7 +79,7 @@ class ViewHead(BaseDecodeHead):
         self.predict_views = tuple(predict_views)
         self.out_channels = num_clusters * len(self.predict_views)
         self.register_buffer('cluster_to_class', torch.full((num_sets, num_clusters), UNMATCHED))
-        self.register_buffer('map_classes', _to_bytes({}))
+        self.register_buffer('map_classes', map_to_bytes({}))
 
     @property
     def is_fitted(self) -> bool:
@@ -106,12 +106,15 @@ class ViewHead(BaseDecodeHead):
         for key in ('palette', 'dataset'):
             if meta.get(key) is not None:
                 stored[key] = meta[key]
-        self.map_classes = _to_bytes(stored).to(self.map_classes.device)
+        self.map_classes = map_to_bytes(stored).to(self.map_classes.device)
 
     @property
     def map_meta(self) -> dict[str, Any]:
-        """``classes``, and perhaps ``palette`` and ``dataset``, of the map; empty if unknown."""
-        return json.loads(bytes(self.map_classes.cpu().numpy()))
+        """``classes``, and perhaps ``palette`` and ``dataset``, of the map; empty if unknown.
+
+        ``num_by_hand`` says how many of the last classes are names that a person gave.
+        """
+        return map_from_bytes(self.map_classes)
 
     def name_clusters(self, view: int) -> ClusterNames:
         """Names and colours of the clusters of one set, as far as they are known.
@@ -193,7 +196,7 @@ class ViewHead(BaseDecodeHead):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         key = prefix + 'map_classes'
-        stored = state_dict.setdefault(key, _to_bytes({}))  # version 0.1 had none
+        stored = state_dict.setdefault(key, map_to_bytes({}))  # version 0.1 had none
         try:
             names = json.loads(bytes(stored.cpu().numpy())).get('classes', [])
             is_text = all(isinstance(name, str) for name in names)
@@ -208,7 +211,26 @@ class ViewHead(BaseDecodeHead):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _to_bytes(content: Mapping[str, Any]) -> Tensor:
-    """JSON as the bytes of UTF-8: (n,) uint8."""
-    text = json.dumps(content, default=lambda array: array.tolist())
+def map_to_bytes(meta: Mapping[str, Any]) -> Tensor:
+    """What a map speaks of, as ``map_classes`` holds it.
+
+    Args:
+        meta (Mapping[str, Any]): as of :attr:`ViewHead.map_meta`.
+
+    Returns:
+        Tensor: (n,) uint8, JSON as the bytes of UTF-8.
+    """
+    text = json.dumps(meta, default=lambda array: array.tolist())
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+
+def map_from_bytes(content: Tensor) -> dict[str, Any]:
+    """What a map speaks of.
+
+    Args:
+        content (Tensor): of :func:`map_to_bytes`.
+
+    Returns:
+        dict[str, Any]: as of :attr:`ViewHead.map_meta`.
+    """
+    return json.loads(bytes(content.cpu().numpy()))

@@ -12,7 +12,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmseg.registry import MODELS
+from sklearn.metrics import adjusted_rand_score
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / 'benchmarks').glob('*.py'))
@@ -256,6 +259,17 @@ def test_memory_is_told_for_the_bare_toolbox_and_for_more_images(measure, config
 
 
 @pytest.mark.slow
+def test_a_report_has_a_size_and_a_time(measure, config_path, tmp_path):
+    model = MODELS.build(Config.fromfile(config_path).model)
+    head = model.decode_head
+    head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'fitted.pth')
+    (row,) = measure('report', config_path, tmp_path / 'fitted.pth')['rows']
+    assert (row['images'], row['shown']) == (3, 3)
+    assert 0 < row['megabytes'] < 15 and row['seconds'] > 0 and row['above_bare_mib'] >= 0
+
+
+@pytest.mark.slow
 def test_files_are_listed_several_times(measure, small_run, tmp_path):
     config = small_run(ROOT / 'configs' / 'picie_fpn_efficientnet-lite0_camvid.py')
     path = tmp_path / 'camvid.py'
@@ -317,3 +331,52 @@ def test_every_variant_changes_what_the_config_has(load, tmp_path):
         assert config.model.backbone.init_cfg.checkpoint == 'efficientnet-lite0://imagenet'
         texts.add(config.pretty_text)
     assert len(texts) == len(variants.VARIANTS)
+
+
+@pytest.mark.slow
+def test_numbers_of_clusters_are_weighed_by_labels(measure, config_path, tmp_path):
+    words = ('--workers', 0, '--sizes', '32:48', '--work-dir', tmp_path / 'numbers')
+    rows = measure('suggest_k', config_path, *words)['rows']
+    numbers = [row for row in rows if 'inertia' in row]
+    assert [row['K'] for row in numbers] == [2, 3, 4]
+    assert all(0 < row['mIoU'] < 100 and -1 < row['Rand'] < 1 for row in numbers)
+    rules = {row['rule']: row for row in rows if 'rule' in row}
+    scores = {row['K']: row['mIoU'] for row in numbers}
+    for row in rules.values():
+        assert row['mIoU'] == scores[row['K']]
+        assert row['loss of mIoU'] == max(scores.values()) - row['mIoU']
+    assert rules['best mIoU']['loss of mIoU'] == rules['best Rand']['loss of Rand'] == 0
+    assert rules['always 12']['K'] == 4
+
+
+def test_clusters_and_classes_are_compared_by_their_counts(load):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 500)
+    clusters = np.where(rng.random(500) < 0.5, labels, rng.integers(0, 6, 500))
+    script = load('suggest_k')
+    counts = np.zeros((4, 6), np.int64)
+    np.add.at(counts, (labels, clusters), 1)
+    assert script.rand_of_counts(counts) == pytest.approx(adjusted_rand_score(labels, clusters))
+    # Clusters that are left over are errors: each class has lost half of its pixels to another.
+    split = script.score([np.array([[5, 5, 0, 0], [0, 0, 5, 5]])])
+    assert (split['mIoU'], split['mIoU dev']) == (50, 0)
+    # A class without a cluster has an IoU of 0: 10 of 20 pixels, and 0.
+    assert script.score([np.array([[10], [10]])])['mIoU'] == 25
+
+
+@pytest.mark.slow
+def test_large_images_are_measured_beside_their_forward_passes(measure, config_path):
+    rows = measure('large_images', config_path, '--most-whole', 1e9)['rows']
+    assert [row['scale'] for row in rows] == ['full', 'whole']
+    for row in rows:
+        assert row['image'] == '300x200' and row['K'] == 3
+        assert row['base_mib'] > 100 and row['peak_mib'] > 0 and row['files'] > 0
+    assert 0 < rows[0]['network'] < rows[0]['labels']
+    assert rows[0]['ratio'] == pytest.approx(rows[0]['labels'] / rows[0]['network'])
+
+
+def test_a_knee_is_farthest_below_the_line_between_the_ends(load):
+    """By hand: from (2, 10) steeply to (4, 2), then flatly to (10, 0)."""
+    curve = {2: 10, 3: 6, 4: 2, 7: 1, 10: 0}
+    heights = load('suggest_k').knee_heights([dict(K=k, inertia=y) for k, y in curve.items()])
+    assert heights == pytest.approx([0, 0.4 - 1 / 8, 0.8 - 2 / 8, 0.9 - 5 / 8, 0])

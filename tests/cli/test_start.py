@@ -84,6 +84,7 @@ def test_mistakes_are_told_before_anything_large_is_imported(tmp_path):
         'must be KEY=VALUE': ['train', str(config), '--cfg-options', 'seed'],
         'there is no checkpoint file nowhere.pth': ['test', str(config), 'nowhere.pth'],
         'there is no folder nowhere': ['convert', 'camvid', 'nowhere', 'out'],
+        'there is no folder of_photographs': ['suggest-k', 'of_photographs'],
     }
     errors = ask(*mistakes.values(), code=2).stderr
     for message in mistakes:
@@ -100,10 +101,11 @@ def test_a_tool_is_its_command_and_no_more(name):
     assert [ast.unparse(call) for call in calls] == [f'main({words!r})']
 
 
-def test_all_tools_and_all_commands_are_known():
+def test_all_tools_are_commands():
+    """Those that MMSegmentation has a name for; a newer command needs no tool."""
     found = {path.relative_to(ROOT / 'tools') for path in (ROOT / 'tools').rglob('*.py')}
     assert {path.with_suffix('').as_posix() for path in found} == set(TOOLS)
-    assert set(TOOLS.values()) == set(NAMES)
+    assert set(TOOLS.values()) <= set(NAMES)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """Properties of names, colours, and of maps between lists of classes."""
 
-import colorsys
-import itertools
-
+import cv2
 import numpy as np
 import pytest
 
@@ -33,18 +31,58 @@ def test_names_may_come_from_an_array():
     assert name_clusters(np.array([0, -1]), ('sky',), [[9, 9, 9]]).palette[0] == [9, 9, 9]
 
 
-def test_colours_can_be_told_apart():
-    palette = distinct_palette(27)
-    assert np.array(palette).shape == (27, 3)
+#: What dichromats see of linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
+DICHROMACY = dict(
+    none=np.eye(3),
+    deuteranopia=[
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    protanopia=[
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    tritanopia=[
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+)
+
+
+def as_seen(palette, vision):
+    """CIELAB of colours as somebody sees them, by OpenCV, which linearises RGB itself."""
+    rgb = np.array(palette) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(DICHROMACY[vision]).T, 0, 1)
+    return cv2.cvtColor(seen[None].astype(np.float32), cv2.COLOR_LRGB2LAB)[0]
+
+
+@pytest.mark.parametrize('vision', DICHROMACY)
+@pytest.mark.parametrize(('size', 'least'), [(7, 16), (12, 16), (20, 15), (40, 11)])
+def test_colours_can_be_told_apart_whatever_colours_one_sees(vision, size, least):
+    """A distance of 2.3 is just noticeable side by side."""
+    lab = as_seen(distinct_palette(size), vision)
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=2)[np.triu_indices(size, 1)]
+    assert distances.min() > least
+
+
+def test_no_colour_is_nearly_white_black_or_grey():
+    lab = as_seen(distinct_palette(40), 'none')
+    assert lab[:, 0].min() > 25 and lab[:, 0].max() < 95
+    assert np.hypot(lab[:, 1], lab[:, 2]).min() > 15
+
+
+def test_colours_are_whole_numbers_in_range():
+    palette = distinct_palette(60)
+    assert np.array(palette).shape == (60, 3)
     assert all(isinstance(value, int) and 0 <= value <= 255 for c in palette for value in c)
-    for first, second in itertools.combinations(palette, 2):
-        assert max(abs(a - b) for a, b in zip(first, second, strict=True)) >= 20
-    hues = [colorsys.rgb_to_hsv(*colour)[0] for colour in palette]
-    assert max(np.diff(sorted(hues))) < 0.1  # spread over the whole circle
 
 
 def test_colours_stay_the_same_whatever_their_number():
-    assert distinct_palette(40)[:9] == distinct_palette(9)
+    assert distinct_palette(60)[:9] == distinct_palette(9)
     assert distinct_palette(0) == []
 
 

@@ -1,10 +1,13 @@
 """mmseg's loading transforms, with this package's rule for images."""
 
+from typing import Any
+
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadImageFromNDArray
 from mmseg.registry import TRANSFORMS
 
 from ..image_reading import read_image, to_colour
+from ..stretching import check_stretch
 
 
 # mmseg's functions for inference put the second name into a pipeline that has the first.
@@ -15,12 +18,22 @@ class LoadImage(LoadImageFromFile):
     It stands in mmseg's registry as ``LoadImageFromFile`` and ``LoadImageFromNDArray``, so that the
     rule holds in mmseg's ``inference_model`` and ``MMSegInferencer`` as well. It is for
     ``imdecode_backend='pillow'``, which all configs of this package state; with another decoder or
-    ``color_type`` the transform does what mmseg's does. See ``LoadImageFromFile`` for the
-    arguments.
+    ``color_type`` the transform does what mmseg's does.
+
+    Args:
+        args: as of ``LoadImageFromFile``.
+        stretch (str): which levels of more than 8 bits become black and white; as of
+            :func:`..image_reading.read_image`.
+        kwargs: as of ``LoadImageFromFile``.
 
     Required keys: ``img_path``, or ``img`` (an array; see :func:`to_colour`).
     Added keys: ``img`` ((H, W, 3) uint8 BGR), ``img_shape``, ``ori_shape``.
     """
+
+    def __init__(self, *args: Any, stretch: str = 'none', **kwargs: Any) -> None:
+        check_stretch(stretch)
+        super().__init__(*args, **kwargs)
+        self.stretch = stretch
 
     def transform(self, results: dict) -> dict | None:
         """Load an image.
@@ -36,10 +49,10 @@ class LoadImage(LoadImageFromFile):
             return super().transform(results)
         try:
             if in_memory:
-                image = to_colour(results['img'])
+                image = to_colour(results['img'], self.stretch)
                 results['img_path'] = None
             else:
-                image = read_image(results['img_path'], self.backend_args)
+                image = read_image(results['img_path'], self.backend_args, self.stretch)
         except (OSError, ValueError):
             if self.ignore_empty:
                 return None

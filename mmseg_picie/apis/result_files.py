@@ -1,0 +1,140 @@
+"""Label maps, overlays and the legend of segmented images."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.image_strips import ArrayStrips, Strips
+from ..evaluation.label_files import no_class_id, to_label_ids, write_image
+from ..evaluation.placed_labels import write_placed
+from .json_files import write_json
+from .overlays import OverlayPainter
+
+#: Folders of the results.
+RESULTS = ('labels', 'overlays')
+# Ids that are counted at once: numpy makes 8 bytes of each.
+_AT_ONCE = 1 << 22
+
+
+class ResultWriter:
+    """Writes what a model finds in images, and counts it.
+
+    Args:
+        out_dir (str): folder for the results; made if missing.
+        num_clusters (int): K.
+        table (NDArray, optional): (K,) class of each cluster, -1 where unknown; None to write
+            clusters.
+        painter (OverlayPainter): knows names and colours of the clusters.
+
+    Attributes:
+        counts (NDArray): (K,) pixels of each cluster so far.
+    """
+
+    def __init__(
+        self, out_dir: str, num_clusters: int, table: NDArray | None, painter: OverlayPainter
+    ) -> None:
+        self.counts = np.zeros(num_clusters, dtype=np.int64)
+        self._folder, self._table, self._painter = Path(out_dir), table, painter
+        no_class = -1 if table is None else no_class_id(int(table.max()) + 1)
+        self._no_class = no_class
+        self._ids = (
+            np.arange(num_clusters) if table is None else np.where(table < 0, no_class, table)
+        )
+        # Of results that were there before.
+        self._old_counts = np.zeros(int(self._ids.max()) + 1, dtype=np.int64)
+
+    def write(self, name: str, image: NDArray[np.uint8], clusters: NDArray) -> None:
+        """Write the results of an image.
+
+        Args:
+            name (str): relative path, without suffix.
+            image (NDArray): (H, W, 3) uint8 BGR.
+            clusters (NDArray): (H, W).
+        """
+        self.write_strips(name, ArrayStrips(image), clusters)
+
+    def write_strips(self, name: str, strips: Strips, clusters: NDArray) -> None:
+        """Write the results of an image of any size.
+
+        Args:
+            name (str): relative path, without suffix.
+            strips (Strips): the image.
+            clusters (NDArray): (H, W).
+        """
+        overlay = self._painter.paint(strips, clusters)
+        _write(self._folder / 'overlays' / f'{name}.png', overlay)
+        counts = count_ids(clusters, len(self.counts))
+        ids = to_label_ids(clusters, self._table, len(self.counts))
+        if strips.place is None:
+            _write(self._folder / 'labels' / f'{name}.png', ids)
+        else:
+            write_placed(self._folder / 'labels' / f'{name}.tif', ids, *strips.place)
+        self.counts += counts
+
+    def count_written(self, name: str) -> bool:
+        """Count the ids of an image whose results are there.
+
+        Args:
+            name (str): relative path, without suffix.
+
+        Returns:
+            bool: whether they are.
+        """
+        if not (self._folder / 'overlays' / f'{name}.png').is_file():
+            return False
+        for suffix in ('.png', '.tif'):
+            path = self._folder / 'labels' / f'{name}{suffix}'
+            if path.is_file():
+                ids = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+                if ids is None or ids.ndim != 2 or int(ids.max()) >= len(self._old_counts):
+                    return False
+                self._old_counts += count_ids(ids, len(self._old_counts))
+                return True
+        return False
+
+    def write_legend(self) -> Path:
+        """Describe the ids of the label maps.
+
+        Returns:
+            Path: the file.
+        """
+        painter, path = self._painter, self._folder / 'legend.json'
+        shares = self._old_counts.copy()
+        np.add.at(shares, self._ids, self.counts)
+        total = max(1, int(shares.sum()))
+        legend: dict[int, dict] = {}
+        order = np.lexsort((-self.counts, -shares[self._ids]))
+        for cluster in order.tolist():
+            number = int(self._ids[cluster])
+            is_class = self._table is None or number != self._no_class
+            name = painter.classes[cluster] if is_class else 'no class'
+            share = round(int(shares[number]) / total, 6)
+            colour = list(painter.palette[cluster])
+            legend.setdefault(number, dict(name=name, colour=colour, share=share))
+        write_json(path, legend)
+        return path
+
+
+def count_ids(ids: NDArray, number: int) -> NDArray[np.int64]:
+    """Count pixels by id.
+
+    Args:
+        ids (NDArray): (H, W) in [0, number).
+        number (int): of ids.
+
+    Returns:
+        NDArray: (number,).
+    """
+    flat = ids.reshape(-1)
+    parts = range(0, len(flat), _AT_ONCE)
+    counts = np.zeros(number, dtype=np.int64)
+    for start in parts:
+        counts += np.bincount(flat[start : start + _AT_ONCE], minlength=number)
+    return counts
+
+
+def _write(path: Path, image: NDArray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(str(path), image)

