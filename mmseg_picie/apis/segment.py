@@ -13,7 +13,8 @@ from ..datasets.image_files import find_images
 from ..engine.checkpoint_files import POINTER
 from ..engine.facts import describe_scores
 from ..engine.progress import say
-from ..models import DenseCRF, PiCIE
+from ..models import PiCIE
+from ..models.dense_crf import REFINING_SCALE, DenseCRF
 from . import duration
 from .devices import using_device
 from .folder_survey import describe_survey, survey_folder
@@ -129,7 +130,8 @@ def segment_folder(request: Request, device: str, verbose: bool = False) -> Segm
     """
     start, out = time.monotonic(), Path(request.out)
     sources = find_sources([request.folder])
-    crf = None if request.refine is None else DenseCRF()  # before long work, as it may be missing
+    # Before long work, as its package may be missing.
+    crf = None if request.refine is None else DenseCRF(scale=REFINING_SCALE)
     facts = open_results(request, len(sources))
     with using_device(device):
         path = request.model or out / MODEL_FILE
