@@ -22,8 +22,6 @@ TOOLS = {
     'few_labels': 'few-labels',
     'fit_centroids': 'fit-centroids',
     'judge': 'judge',
-    'export': 'export',
-    'plot': 'plot',
     'store_map': 'store-map',
     'check_data': 'check-data',
     'demo': 'demo',
