@@ -74,8 +74,8 @@ def read_images(
     else:
         if not cfg.get('val_dataloader'):
             raise ValueError(
-                'the config has no val_dataloader with images to check the file on; give some by '
-                '--images.'
+                'the settings name no val_dataloader, so there are no images to check the file on; '
+                'give some by --images.'
             )
         dataset = DATASETS.build(cfg.val_dataloader.dataset)
         found = (dataset[i] for i in _spread(dataset, number))

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('config', help='config file of the training')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'config', nargs='?', help='config file of the training; a model file needs none'
+    )
+    parser.add_argument('checkpoint', help='checkpoint, or model file of `picie segment`')
     parser.add_argument('out', metavar='OUT', help='file to write, .onnx or .pt2')
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
@@ -55,7 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse values out of range and files that are not there or cannot be written."""
     common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
-    common.check_config(parser, args)
+    if args.config is not None:
+        common.check_config(parser, args)
+    elif args.cfg_options:
+        parser.error(
+            'argument --cfg-options: a model file holds its own settings; leave the option out, or '
+            'give CONFIG'
+        )
     if Path(args.out).suffix.lower() not in ('.onnx', '.pt2'):
         parser.error(f'argument OUT: must end in .onnx or .pt2, but got {args.out}')
     outputs.check_file(parser, 'OUT', args.out)
@@ -79,13 +87,16 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Checked:
     Returns:
         The comparison with the model.
     """
-    from ..apis import export, export_check, legends, prediction
+    from ..apis import export, export_check, legends, model_file, prediction
     from ..whole_files import write_whole
 
     suffix = Path(args.out).suffix.lower()
     export.check_packages(suffix)
-    cfg = common.read_config(parser, args, predicts=True)
-    common.require(parser, args, cfg, 'model', 'inference')
+    if args.config is None:
+        cfg = model_file.read_settings(args.checkpoint)
+    else:
+        cfg = common.read_config(parser, args, predicts=True)
+        common.require(parser, args, cfg, 'model', 'inference')
     model = prediction.load_model(cfg, args.checkpoint, 'cpu')
     size = None if args.dynamic else tuple(args.size or export_check.find_size(cfg))
     ids = legends.choose_ids(model, args.ids)
