@@ -23,6 +23,7 @@ from scipy.stats import spearmanr
 from torch.utils.data import DataLoader, Subset
 
 from mmseg_picie.apis import suggest_k as product
+from mmseg_picie.apis.cluster_figures import NUM_ITERS, limit_number, measure_numbers
 from mmseg_picie.apis.feature_sample import build_untrained, embed, gather_features
 from mmseg_picie.clustering import (
     class_scores,
@@ -37,13 +38,14 @@ from mmseg_picie.engine.distributed import unwrap_model
 Table = list[dict[str, float]]
 #: Rules that the advice is compared with: of the table of figures, the index of a row.
 RULES: dict[str, Callable[[Table], int]] = {
+    'knee of the inertia': lambda table: int(knee_heights(table).argmax()),
     'highest silhouette': lambda table: argmax(table, 'silhouette'),
     'highest seed agreement': lambda table: argmax(table, 'seed agreement'),
     'highest prediction strength': lambda table: argmax(table, 'prediction strength'),
     'highest size entropy': lambda table: argmax(table, 'size entropy'),
-    'always 8': lambda table: nearest(table, 8),
     'always 12': lambda table: nearest(table, 12),
     'always 16': lambda table: nearest(table, 16),
+    'always 20': lambda table: nearest(table, 20),
     'always 24': lambda table: nearest(table, 24),
 }
 
@@ -68,16 +70,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     header = common.make_header(args.seed)
     runner = build_untrained(config)
     sample = gather_features(runner, product.NUM_IMAGES, product.NUM_POINTS)
-    limit = product.limit_number(sample, args.min, args.max)
+    limit = limit_number(sample, args.min, args.max)
     numbers = spaced_numbers(args.min, limit)
     points, ratio = sample.points.flatten(0, 1), sample.centroids_per_cluster
     fits = {
-        (number, seed): fit_clusters(points, number, ratio, product.NUM_ITERS, seed)
+        (number, seed): fit_clusters(points, number, ratio, NUM_ITERS, seed)
         for number in numbers
         for seed in args.seeds
     }
     confusions = count(runner, fits, args.images)
-    table = product.measure_numbers(sample, numbers, args.seeds)
+    table = measure_numbers(sample, numbers, args.seeds)
     rows = [dict(row) | score([confusions[row['K'], seed] for seed in args.seeds]) for row in table]
     classes = len(next(iter(confusions.values())))
     common.publish(header, args.out, rows, correlate(rows), weigh(table, rows, classes))
@@ -162,6 +164,16 @@ def weigh(table: Table, rows: Table, classes: int) -> list[dict]:
         | {f'loss of {key}': best[key] - rows[index][key] for key in best}
         for name, index in chosen.items()
     ]
+
+
+def knee_heights(table: Table) -> NDArray:
+    """How far the inertia lies below the line between its ends; most so at its knee.
+
+    The "kneedle" rule (Satopaa et al. 2011), on axes from 0 to 1. It depends on the largest number
+    that was tried.
+    """
+    x, y = (np.array([row[name] for row in table], float) for name in ('K', 'inertia'))
+    return (y[0] - y) / (y[0] - y[-1]) - (x - x[0]) / (x[-1] - x[0])
 
 
 def argmax(table: Table, name: str) -> int:

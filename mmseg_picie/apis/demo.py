@@ -13,7 +13,7 @@ from ..datasets import SyntheticScenesDataset
 from ..datasets.scenes.synthetic_scenes import draw_scene
 from ..engine.progress import get_console
 from ..evaluation.label_files import write_image
-from ..visualization.legend_band import add_legend, add_titles, list_entries
+from ..visualization.legend_band import Entry, add_legend, add_titles
 from ..visualization.segment_painting import paint_segments, write_names
 from ..whole_files import write_whole
 from .child_commands import run_child
@@ -124,7 +124,8 @@ def compose_picture(overlays: Path) -> np.ndarray:
     pairs = [sum(strips[i : i + 2], []) for i in range(0, len(strips), 2)]
     columns = [np.concatenate(column) for column in zip(*pairs, strict=True)]
     body = add_titles(columns, TITLES * (len(columns) // len(TITLES)))
-    return add_legend(body, list_entries(np.concatenate(seen), _META['classes'], palette))
+    present = np.unique(seen).tolist()
+    return add_legend(body, [Entry(_META['classes'][i], palette[i]) for i in present])
 
 
 def print_scores(scores: dict[str, dict[str, float]], num_clusters: int) -> None:

@@ -73,7 +73,7 @@ def export(model: PiCIE, suffix: str, size: tuple[int, int] | None, ids: Ids) ->
         model (PiCIE): in eval mode.
         suffix (str): one of :data:`FORMATS`.
         size (tuple[int, int], optional): (height, width) of images; None for any size. The number
-            of images is open in both cases.
+            of images is open in both cases, but for a network that takes only one at a fixed size.
         ids (Ids): what the file returns.
 
     Returns:
@@ -89,22 +89,28 @@ def export(model: PiCIE, suffix: str, size: tuple[int, int] | None, ids: Ids) ->
         )
     # A copy, as whoever runs the file wants no gradients.
     predictor = Predictor(copy.deepcopy(model), ids.of_clusters.tolist()).requires_grad_(False)
-    program = _trace(predictor, size)
-    description = json.dumps(describe(model, ids, size))
+    program, number = _trace(predictor, size)
+    description = json.dumps(describe(model, ids, size, number))
     if suffix == '.onnx':
         return Exported(_to_onnx(program, description), suffix, size, ids)
     content = io.BytesIO()
-    torch.export.save(program, content, extra_files={DESCRIPTION: description})
+    with warnings.catch_warnings():
+        # Weights that lie channels last; what is saved is read again, and checked.
+        warnings.filterwarnings('ignore', 'No complete tensor', UserWarning)
+        torch.export.save(program, content, extra_files={DESCRIPTION: description})
     return Exported(content.getvalue(), suffix, size, ids)
 
 
-def describe(model: PiCIE, ids: Ids, size: tuple[int, int] | None) -> dict[str, Any]:
+def describe(
+    model: PiCIE, ids: Ids, size: tuple[int, int] | None, number: str = 'N'
+) -> dict[str, Any]:
     """What goes into the file for its users: names, colours, layout, versions.
 
     Args:
         model (PiCIE): that is exported.
         ids (Ids): what the file returns.
         size (tuple[int, int], optional): as of :func:`export`.
+        number (str): of images that it takes: 'N' for any, or '1'.
 
     Returns:
         dict: plain values, for JSON.
@@ -118,41 +124,47 @@ def describe(model: PiCIE, ids: Ids, size: tuple[int, int] | None) -> dict[str, 
                 break
             except metadata.PackageNotFoundError:
                 continue
-    sides = 'H, W' if size is None else f'{size[0]}, {size[1]}'
+    shape = f'{number}, H, W' if size is None else f'{number}, {size[0]}, {size[1]}'
     return {
-        'images': f'uint8 RGB, (N, {sides}, 3), at the scale of the training',
-        'ids': f'{ids.kind} of each pixel, (N, {sides})',
+        'images': f'uint8 RGB, ({shape}, 3), at the scale of the training',
+        'ids': f'{ids.kind} of each pixel, ({shape})',
         'confidence': f'softmax over the {len(ids.of_clusters)} clusters at the chosen one, '
-        f'float32, (N, {sides}); not calibrated',
+        f'float32, ({shape}); not calibrated',
         'legend': {str(key): value for key, value in describe_ids(model, ids).items()},
         'versions': versions,
     }
 
 
-def _trace(predictor: Predictor, size: tuple[int, int] | None) -> ExportedProgram:
-    """Record the predictor's operations."""
+def _trace(predictor: Predictor, size: tuple[int, int] | None) -> tuple[ExportedProgram, str]:
+    """Record the predictor's operations; also says how many images it takes, 'N' or '1'."""
     stride = predictor.model.stride
     # Of another shape than any that a network may take for special.
     height, width = size or (5 * stride + 3, 7 * stride + 5)
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8, device=predictor.ids.device)
-    dims = {0: Dim.DYNAMIC}
-    if size is None:
-        dims |= {1: Dim.DYNAMIC, 2: Dim.DYNAMIC}
     try:
-        with torch.no_grad(), _exact_padding():
-            return torch.export.export(predictor, (example,), dynamic_shapes=(dims,), strict=False)
+        if size is None:
+            return _export(predictor, example, {0, 1, 2}), 'N'
+        try:
+            return _export(predictor, example, {0}), 'N'
+        except Exception:  # a network that makes plain numbers of its shapes, such as Swin
+            return _export(predictor, example[:1], set()), '1'
     except Exception as error:  # the tracer raises whatever the network's operations do
         what = type(predictor.model.backbone).__name__
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+        which = 'any size' if size is None else f'images of {height} x {width}'
         fix = (
-            'give --size H W, or another backbone'
-            if size is None
-            else 'only another backbone can be'
+            '--size H W, or the config of another backbone' if size is None else 'another backbone'
         )
-        open_to = 'any size' if size is None else f'images of {height} x {width}'
         raise ValueError(
-            f'the backbone {what} cannot be exported for {open_to} ({reason}); {fix}.'
+            f'the backbone {what} cannot be exported for {which} ({reason}); give {fix}.'
         ) from error
+
+
+def _export(predictor: Predictor, example: Tensor, open_axes: set[int]) -> ExportedProgram:
+    """Trace with an example of whose axes some may have any length."""
+    dims = dict.fromkeys(open_axes, Dim.DYNAMIC)
+    with torch.no_grad(), _exact_padding():
+        return torch.export.export(predictor, (example,), dynamic_shapes=(dims,), strict=False)
 
 
 def _to_onnx(program: ExportedProgram, description: str) -> bytes:

@@ -21,7 +21,7 @@ from .runs import build_runner
 # Images that are forwarded together.
 _BATCH = 16
 # Colours are counted up to here.
-_MOST_COLOURS = 1000
+_MOST_COLOURS = 10_000
 
 
 class FeatureSample(NamedTuple):
@@ -29,13 +29,15 @@ class FeatureSample(NamedTuple):
 
     Attributes:
         points (Tensor): (n, P, D) float32, of unit length, of P pixels of each of n images, on the
-            device of the model.
+            device of the model. Images are in the order of the data set, which is that of names.
+        columns (Tensor): (n, P) int64, the column of the map that each of them is in.
         centroids_per_cluster (int): with which the config forms clusters.
         num_colours (int): different colours in these images, as the network sees them; counted up
-            to a thousand.
+            to ten thousand.
     """
 
     points: Tensor
+    columns: Tensor
     centroids_per_cluster: int
     num_colours: int
 
@@ -119,16 +121,22 @@ def gather_features(runner: Runner, num_images: int, num_points: int) -> Feature
     loader = build_clustering_loader(runner, _BATCH, number)
     generator = torch.Generator().manual_seed(runner.seed)
     points: list[Tensor] = []
+    columns: list[Tensor] = []
+    indices: list[int] = []
     colours: set[int] = set()
     for batch in track(loader, 'Looking at pixels', len(loader)):
         if len(colours) < _MOST_COLOURS:
             colours.update(_find_colours(torch.stack(batch['inputs'][-1])))
-        for pixels in embed(model, batch).flatten(2).mT:
+        indices += [sample.metainfo['sample_idx'] for sample in batch['data_samples']]
+        maps = embed(model, batch)
+        for pixels in maps.flatten(2).mT:
             chosen = torch.randperm(len(pixels), generator=generator)[: -(-num_points // number)]
             points.append(pixels[chosen.to(pixels.device)])
-    head = model.decode_head
+            columns.append(chosen % maps.shape[3])
+    head, order = model.decode_head, torch.tensor(indices).argsort()
     return FeatureSample(
-        torch.stack(points),
+        torch.stack(points)[order.to(points[0].device)],
+        torch.stack(columns)[order],
         head.num_centroids // head.num_clusters,
         min(len(colours), _MOST_COLOURS),
     )

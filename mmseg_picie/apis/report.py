@@ -140,7 +140,7 @@ def _gather(
     picker = PatchPicker(number, len(sources), patch_numbers(number))
     images: list[ImageFacts] = []
     failures: list[str] = []
-    for seen in track(see_images(model, sources, predict), 'Segmenting', len(sources)):
+    for seen in track(see_images(model, sources, predict), 'Looking at segments', len(sources)):
         if isinstance(seen, str):
             failures.append(seen)
             continue

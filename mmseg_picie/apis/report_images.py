@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..clustering import merge_scores
-from ..datasets.image_reading import read_image
+from ..datasets.image_strips import ArrayStrips, ResizedStrips, open_strips
 from ..models import CentroidHead, PiCIE, ViewHead
 from ..threads import get_threads
-from ..visualization.report.pictures import fit_within, to_size
+from ..visualization.report.pictures import fit_within
+from .labelling import Labeller
 from .prediction import Source
+from .stretch_option import read_stretch
 
 #: Pixels of the longer side of a picture in the report.
 PICTURE_SIDE = 480
@@ -57,11 +59,17 @@ class SeenImage(NamedTuple):
 
 
 class _Loaded(NamedTuple):
+    """An image that is read.
+
+    ``item`` is of the whole image at the training's size; ``is_fine`` says that the segments are
+    found in windows of more detail than that.
+    """
+
     source: Source
     shape: tuple[int, int]
     detail: NDArray[np.uint8]
-    inputs: Tensor
-    sample: SegDataSample
+    item: dict[str, Any]
+    is_fine: bool
 
 
 def see_images(
@@ -73,77 +81,93 @@ def see_images(
         model (PiCIE): of :func:`.prediction.load_model`.
         sources (Sequence[Source]): images.
         predict (Callable, optional): gives clusters that were predicted before. By default they are
-            those of the forward pass.
+            found as :func:`.prediction.predict_files` does.
 
     Yields:
         SeenImage or str: in order; for an image that cannot be read, why.
     """
-    load = partial(_load, _make_pipeline(model))
+    labeller = Labeller(model)
+    load = partial(_load, _make_pipeline(model), labeller, read_stretch(_config_of(model)))
     batch: list[_Loaded] = []
     for start in range(0, len(sources), BATCH_SIZE):
         for loaded in get_threads().map(load, sources[start : start + BATCH_SIZE]):
             fits = isinstance(loaded, _Loaded) and (
-                not batch or batch[0].inputs.shape == loaded.inputs.shape
+                not batch or batch[0].item['inputs'].shape == loaded.item['inputs'].shape
             )
             if batch and (not fits or len(batch) == BATCH_SIZE):
-                yield from _see(model, batch, predict)
+                yield from _see(labeller, batch, predict)
                 batch = []
             if isinstance(loaded, _Loaded):
                 batch.append(loaded)
             else:
                 yield loaded
     if batch:
-        yield from _see(model, batch, predict)
+        yield from _see(labeller, batch, predict)
+
+
+def _config_of(model: PiCIE) -> Config:
+    config = model.cfg
+    assert isinstance(config, Config)  # of `init_model`
+    return config
 
 
 def _make_pipeline(model: PiCIE) -> Compose:
     """What mmseg's `inference_model` does to an array."""
-    config = model.cfg
-    assert isinstance(config, Config)  # of `init_model`
-    steps = [dict(step) for step in copy.deepcopy(config.test_pipeline)]
-    steps = [step for step in steps if step.get('type') != 'LoadAnnotations']
-    steps[0]['type'] = 'LoadImageFromNDArray'
-    return Compose(steps)
+    steps = [dict(step) for step in copy.deepcopy(_config_of(model).test_pipeline)]
+    return Compose([step for step in steps if not step['type'].endswith('Annotations')])
 
 
-def _load(pipeline: Compose, source: Source) -> _Loaded | str:
+def _load(pipeline: Compose, labeller: Labeller, stretch: str, source: Source) -> _Loaded | str:
     try:
-        image = read_image(source.path)
+        with open_strips(source.path, stretch) as strips:
+            resized = ResizedStrips(strips, fit_within(strips.shape, _DETAIL_SIDE))
+            detail = np.ascontiguousarray(resized.read(0, resized.shape[0]))
+            whole = strips.image if isinstance(strips, ArrayStrips) else detail
+            item = labeller.prepare(whole) if whole is not detail else None
+            is_fine = item is None
+            if item is None:
+                item = pipeline(dict(img=whole, img_path=None))
+            return _Loaded(source, strips.shape, detail, item, is_fine)
     except (OSError, ValueError) as error:
         return str(error)
-    data = pipeline(dict(img=image))
-    detail = to_size(image, fit_within(image.shape, _DETAIL_SIDE))
-    return _Loaded(source, image.shape[:2], detail, data['inputs'], data['data_samples'])
 
 
 @torch.no_grad()
-def _see(model: PiCIE, batch: list[_Loaded], predict: Predict | None) -> Iterator[SeenImage]:
-    head = model.decode_head
-    packed = dict(inputs=[b.inputs for b in batch], data_samples=[b.sample for b in batch])
-    data = model.data_preprocessor(packed, False)
+def _see(
+    labeller: Labeller, batch: list[_Loaded], predict: Predict | None
+) -> Iterator[SeenImage | str]:
+    model, head = labeller.model, labeller.model.decode_head
+    items = [loaded.item for loaded in batch]
+    data = model.data_preprocessor({key: [item[key] for item in items] for key in items[0]}, False)
     maps = model.extract_feat(data['inputs'])
     features = head.embed(maps)
     logits = head(maps)[:, : head.num_clusters].float()
     given: list[NDArray | None] = [None] * len(batch)
-    if predict is not None:
-        given = [predict(loaded.source) for loaded in batch]
-    elif not _predicts_by_logits(model, data['data_samples']):
-        samples = model.predict(data['inputs'], data['data_samples'])
-        given = [sample.pred_sem_seg.data[0].cpu().numpy() for sample in samples]
+    if predict is None and not _predicts_by_logits(model, data['data_samples']):
+        given = list(labeller.label_items(items))
     # In two steps, as mmseg does: to the network's input, and to the image.
     upsample = partial(F.interpolate, mode='bilinear', align_corners=head.align_corners)
     fine = upsample(logits, tuple(data['inputs'].shape[2:]))
     for i, loaded in enumerate(batch):
         size = fit_within(loaded.shape, PICTURE_SIDE)
+        try:
+            if predict is not None:
+                given[i] = predict(loaded.source)
+            elif loaded.is_fine:
+                with open_strips(loaded.source.path, read_stretch(_config_of(model))) as strips:
+                    given[i] = labeller.label_strips(strips)
+        except (OSError, ValueError) as error:
+            yield str(error)
+            continue
         found = given[i]
         if found is None:
-            clusters = (
-                upsample(fine[i : i + 1], size)[0].max(0).indices.cpu().numpy()
-            )  # sooner than argmax
+            large = upsample(fine[i : i + 1], size)[0]
+            clusters = large.max(0).indices.cpu().numpy()  # sooner than argmax
             cells = logits[i].argmax(0)
         else:
             clusters = _shrink(found, size)
             cells = torch.from_numpy(_shrink(found, tuple(logits.shape[2:]))).to(logits.device)
+            found = given[i] = None  # as large as the image
         yield SeenImage(
             loaded.source,
             loaded.shape[0] * loaded.shape[1],

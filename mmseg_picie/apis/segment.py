@@ -14,6 +14,7 @@ from ..engine.checkpoint_files import POINTER
 from ..engine.facts import describe_scores
 from ..engine.progress import say
 from ..models import PiCIE
+from ..models.dense_crf import REFINING_SCALE, DenseCRF
 from . import duration
 from .devices import using_device
 from .folder_survey import describe_survey, survey_folder
@@ -63,6 +64,7 @@ def segment(
     model: str | Path | None = None,
     scale: str = 'auto',
     stretch: str | None = None,
+    refine: str | None = None,
     device: str | None = None,
 ) -> SegmentResult:
     """Segment a folder of images: what the command ``picie segment`` does.
@@ -82,6 +84,8 @@ def segment(
         scale (str): size at which the network sees an image: 'auto', 'train', 'full', a factor such
             as '0.5', or a shorter side such as '640px'.
         stretch (str, optional): of levels of more than 8 bits: 'none', 'full' or 'percentile'.
+        refine (str, optional): 'crf' to move borders of segments to edges of colours; needs the
+            extra ``crf``.
         device (str, optional): such as 'cpu' or 'cuda:0'; the GPU if there is one.
 
     Returns:
@@ -102,6 +106,7 @@ def segment(
         seed=seed,
         scale=scale,
         stretch=stretch,
+        refine=refine,
         **{name: None if path is None else str(path) for name, path in paths.items()},
     )
     with quiet_toolbox():
@@ -125,12 +130,15 @@ def segment_folder(request: Request, device: str, verbose: bool = False) -> Segm
     """
     start, out = time.monotonic(), Path(request.out)
     sources = find_sources([request.folder])
+    # Before long work, as its package may be missing.
+    crf = None if request.refine is None else DenseCRF(scale=REFINING_SCALE)
     facts = open_results(request, len(sources))
     with using_device(device):
         path = request.model or out / MODEL_FILE
         if not Path(path).is_file():
             _make_model(request, facts, device, verbose)
         model = read_model(path, device)
+        model.crf = crf or model.crf
         facts |= {key: value for key, value in read_facts(path).items() if key not in facts}
         done = predict_files(
             model,

@@ -45,6 +45,8 @@ class Request:
         stretch (str, optional): what to do with levels of more than 8 bits, as of
             :func:`..datasets.image_reading.read_image`; by default what the model was made with,
             which is to refuse them.
+        refine (str, optional): 'crf' to move borders of segments to edges of colours
+            (:class:`..models.DenseCRF`).
 
     Raises:
         ValueError: If a number is out of range, or two settings exclude each other.
@@ -62,6 +64,7 @@ class Request:
     model: str | None = None
     scale: str = 'auto'
     stretch: str | None = None
+    refine: str | None = None
 
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
@@ -73,6 +76,8 @@ class Request:
                 f'clusters must be a number of at least 2, or auto, but got {self.clusters!r}.'
             )
         parse_scale(self.scale)
+        if self.refine not in (None, 'crf'):
+            raise ValueError(f"refine must be 'crf' or None, but got {self.refine!r}.")
         if self.stretch is not None:
             check_stretch(self.stretch)
         for name in ('epochs', 'minutes'):

@@ -1,41 +1,25 @@
 """Advise a number of clusters for images without labels."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from numpy.typing import NDArray
 from prettytable import PrettyTable, TableStyle
-from torch import Tensor
 
-from ..clustering.cluster_numbers import (
-    fit_clusters,
-    inertia_of,
-    knee_heights,
-    predict_clusters,
-    prediction_strength,
-    spaced_numbers,
-)
-from ..engine.progress import track
+from ..clustering.cluster_numbers import spaced_numbers
 from ..visualization.cluster_number_plot import draw_cluster_numbers
-from .feature_sample import FeatureSample, build_untrained, gather_features
+from .cluster_figures import limit_number, measure_numbers
+from .feature_sample import build_untrained, gather_features
 from .json_files import write_json
-from .judgement import rand_index, size_entropy
 
 #: Images and pixels of all of them that are looked at, at most.
 NUM_IMAGES, NUM_POINTS = 200, 10_000
-#: Lloyd iterations of each clustering, as in the small schedule.
-NUM_ITERS = 20
-#: Where the inertia bends at least so much of the most, the advice says so.
-NEAR = 0.9
-# Fewer images than these are not halved, but their pixels.
-_FEW_IMAGES = 4
-#: Pixels whose silhouette is taken; it takes memory for the distances of all pairs.
-NUM_SILHOUETTE = 3000
+#: Prediction strength from which pixels of a cluster stay together more often than not.
+LEAST_STRENGTH = 0.5
+#: Silhouette above which clusters lie apart (Kaufman and Rousseeuw 1990).
+CLEAR_SILHOUETTE = 0.5
 
 
 class Advice(NamedTuple):
@@ -45,7 +29,7 @@ class Advice(NamedTuple):
         k (int): the advice.
         reason (str): why, in a sentence.
         table (list[dict[str, float]]): a row for each number that was tried, of
-            :func:`measure_numbers`.
+            :func:`.cluster_figures.measure_numbers`.
     """
 
     k: int
@@ -111,154 +95,46 @@ def check_range(seeds: Sequence[int], smallest: int, largest: int) -> None:
         )
 
 
-def limit_number(sample: FeatureSample, smallest: int, largest: int) -> int:
-    """The largest number of clusters that can be tried.
-
-    Args:
-        sample (FeatureSample): pixels.
-        smallest (int): as of :func:`suggest_k`.
-        largest (int): likewise.
-
-    Returns:
-        int: at most ``largest``.
-
-    Raises:
-        ValueError: If it is less than ``smallest``.
-    """
-    images, pixels, _ = sample.points.shape
-    # Half of the pixels must have a point for each centroid.
-    by_points = (images * pixels // 2) // sample.centroids_per_cluster
-    limit = min(largest, sample.num_colours, by_points)
-    if limit < smallest:
-        colours = f'{sample.num_colours} colour' + 's' * (sample.num_colours != 1)
-        held = (
-            f'show {colours}'
-            if sample.num_colours < smallest
-            else f'have {images * pixels} pixels to cluster, for {sample.centroids_per_cluster} '
-            'centroids a cluster'
-        )
-        raise ValueError(
-            f'{smallest} clusters or more were asked for, but the images that were looked at, '
-            f'{images}, {held}, which is too few; give other images'
-            + (' or fewer clusters.' if smallest > 2 else '.')
-        )
-    return limit
-
-
-def measure_numbers(
-    sample: FeatureSample, numbers: Sequence[int], seeds: Sequence[int]
-) -> list[dict[str, float]]:
-    """Figures of clusterings into several numbers of clusters.
-
-    - ``inertia``: mean squared distance of pixels to the mean of their cluster.
-    - ``prediction strength``: how far clusters of one half of the images are found again by those
-      of the other (:func:`prediction_strength`).
-    - ``silhouette``: mean silhouette of pixels by the cosine (Rousseeuw 1987).
-    - ``size entropy``: of the clusters' shares of pixels, over that of equal shares.
-    - ``seed agreement``: adjusted Rand index of the clusterings of two seeds, a mean over all
-      pairs; NaN for one seed.
-
-    Args:
-        sample (FeatureSample): pixels.
-        numbers (Sequence[int]): of clusters.
-        seeds (Sequence[int]): of the clusterings.
-
-    Returns:
-        list[dict[str, float]]: a row a number: ``K``, and means of the figures over seeds.
-    """
-    points, *halves = _halve(sample.points)
-    chosen = np.random.default_rng(0).permutation(len(points))[:NUM_SILHOUETTE]
-    some = points[torch.from_numpy(chosen).to(points.device)]
-    distances = (1 - some @ some.T).clamp_(min=0).fill_diagonal_(0).cpu().numpy()
-    table = []
-    for number in track(numbers, 'Trying numbers of clusters', len(numbers)):
-        figures, clusters = [], []
-        for seed in seeds:
-            settings = number, sample.centroids_per_cluster, NUM_ITERS, seed
-            labels = predict_clusters(points, fit_clusters(points, *settings))
-            clusters.append(labels)
-            figures.append(
-                {
-                    'inertia': inertia_of(points, labels, number),
-                    'prediction strength': _strength(halves, settings),
-                    'silhouette': _silhouette(distances, labels[chosen]),
-                    'size entropy': size_entropy(labels, number),
-                }
-            )
-        agreements = [rand_index(*pair) for pair in combinations(clusters, 2)]
-        table.append(
-            {'K': number}
-            | {name: _mean([of_seed[name] for of_seed in figures]) for name in figures[0]}
-            | {'seed agreement': _mean(agreements)}
-        )
-    return table
-
-
-def _halve(points: Tensor) -> list[Tensor]:
-    """All pixels, those of one half of the images, and those of the other."""
-    pixels = points.flatten(0, 1)
-    # Of a few images, halves of the pixels: there may be one image alone.
-    units = points if len(points) >= _FEW_IMAGES else pixels[:, None]
-    order = torch.randperm(len(units), generator=torch.Generator().manual_seed(0))
-    halves = order.to(points.device).tensor_split(2)
-    return [pixels, *(units[half].flatten(0, 1) for half in halves)]
-
-
-def _strength(halves: Sequence[Tensor], settings: tuple[int, int, int, int]) -> float:
-    """Prediction strength of each half by the other, as a mean."""
-    fits = [fit_clusters(half, *settings) for half in halves]
-    return _mean(
-        [
-            prediction_strength(predict_clusters(half, own), predict_clusters(half, other))
-            for half, own, other in zip(halves, fits, fits[::-1], strict=True)
-        ]
-    )
-
-
-def _silhouette(distances: NDArray, clusters: NDArray) -> float:
-    """Mean silhouette; NaN if all points are of one cluster, or each of its own."""
-    from sklearn.metrics import silhouette_score  # takes a second
-
-    if not 1 < len(np.unique(clusters)) < len(clusters):
-        return float('nan')
-    return float(silhouette_score(distances, clusters, metric='precomputed'))
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Mean of what is known; NaN of nothing."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float('nan')
-
-
 def choose(table: Sequence[dict[str, float]]) -> Advice:
-    """Advise a number by the knee of the inertia.
+    """Advise a number: as many clusters as other images confirm.
 
-    docs/clusters.md says why by this one: of the figures, the others were highest at two to five
-    clusters, where classes are missing.
+    Clusters can be merged by hand, but not split, so it is the largest number with a prediction
+    strength of at least :data:`LEAST_STRENGTH`. Where clusters lie apart, which those of
+    photographs hardly do, it is the number with the highest silhouette. docs/clusters.md says what
+    this is worth.
 
     Args:
-        table (Sequence[dict]): of :func:`measure_numbers`.
+        table (Sequence[dict]): of :func:`.cluster_figures.measure_numbers`.
 
     Returns:
         Advice: with this table.
     """
-    numbers = [int(row['K']) for row in table]
-    heights = knee_heights(numbers, [row['inertia'] for row in table])
-    k = numbers[int(heights.argmax())]
-    if heights.max() > 0:
-        near = [
-            n for n, height in zip(numbers, heights, strict=True) if height >= NEAR * max(heights)
-        ]
-        others = f'; from {near[0]} to {near[-1]} it bends nearly as much' if len(near) > 1 else ''
+    by_number = {int(row['K']): row for row in table}
+    apart = _highest(by_number, 'silhouette')
+    if by_number[apart]['silhouette'] > CLEAR_SILHOUETTE:
         reason = (
-            f'{k} clusters: with more, pixels come hardly nearer to the mean of their cluster (the '
-            f'inertia over {numbers[0]} to {numbers[-1]} clusters bends most there{others}).'
+            f'their clusters lie apart, as the silhouette is highest there, at '
+            f'{by_number[apart]["silhouette"]:.2f}'
         )
-    elif len(numbers) == 1:
-        reason = f'{k} clusters: no other number was tried.'
+        return Advice(apart, f'{apart} clusters: {reason}.', list(table))
+    strength = {number: row['prediction strength'] for number, row in by_number.items()}
+    held = [number for number, value in strength.items() if value >= LEAST_STRENGTH]
+    k = held[-1] if held else _highest(by_number, 'prediction strength')
+    rule = 'pixels of a cluster stay together more often than not when other images are clustered'
+    if not held:
+        reason = f'of no number that was tried do {rule}, and of this one they do so most'
+    elif k == max(by_number):
+        reason = f'even of the largest number that was tried, {rule}'
     else:
-        reason = f'{k} clusters, the smallest number that was tried: the inertia shows no knee.'
-    return Advice(k, reason, list(table))
+        reason = f'the most of which {rule}'
+    figure = f'prediction strength {strength[k]:.2f}'
+    return Advice(k, f'{k} clusters: {reason} ({figure}).', list(table))
+
+
+def _highest(by_number: dict[int, dict[str, float]], figure: str) -> int:
+    """The number with the largest figure; the smallest one if none is known."""
+    known = [n for n, row in by_number.items() if not np.isnan(row[figure])]
+    return max(known, key=lambda n: by_number[n][figure], default=min(by_number))
 
 
 def describe_table(table: Sequence[dict[str, float]]) -> str:

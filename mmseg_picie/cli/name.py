@@ -8,6 +8,7 @@ mmseg's inference use them. A name that is given by hand goes before a class tha
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from ..printing import printable
@@ -46,11 +47,13 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[str]:
         What the clusters are called now.
     """
     from ..apis.cluster_names import name_checkpoint
+    from ..apis.model_file import is_model_file
 
     path = Path(args.checkpoint)
     out = args.out or str(path.with_name(f'{path.stem}_named{path.suffix}'))
     called = name_checkpoint(args.checkpoint, args.names, out)
     for number, name in enumerate(called):
         print(f'{number:4}  {printable(name)}')
-    common.print_facts({'Checkpoint': out, 'Next': f'picie predict CONFIG {out} FOLDER'})
+    words = ['segment', '--model', out] if is_model_file(out) else ['predict', 'CONFIG', out]
+    common.print_facts({'Checkpoint': out, 'Next': shlex.join(['picie', *words, 'FOLDER'])})
     return called

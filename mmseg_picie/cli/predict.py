@@ -74,7 +74,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Segment."""
     from ..apis import prediction
-    from ..models import DenseCRF
+    from ..models.dense_crf import REFINING_SCALE, DenseCRF
 
     cfg = common.read_config(parser, args, predicts=True)
     common.require(parser, args, cfg, 'model', 'inference')
@@ -84,7 +84,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     sources = prediction.find_sources(args.input, args.out_dir)
     model = prediction.load_model(cfg, args.checkpoint, device)
     if args.refine == 'crf' and model.crf is None:
-        model.crf = DenseCRF()
+        model.crf = DenseCRF(scale=REFINING_SCALE)
     classes = model.decode_head.num_clusters
     print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
     with common.refuse(parser, '--scale'):

@@ -101,6 +101,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         print(f'  {printable(finding)}')
     shown = f' ({done.num_shown} of them shown)' if done.num_shown < done.num_images else ''
     size = Path(args.out).stat().st_size / 1e6
-    print(f'{args.out}: {done.num_images} images{shown}, {size:.1f} MB; open it in a browser')
+    images = 'image' if done.num_images == 1 else 'images'
+    print(f'{args.out}: {done.num_images} {images}{shown}, {size:.1f} MB; open it in a browser')
     for failure in done.failures:
         print(printable(failure), file=sys.stderr)

@@ -68,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='which levels of more than 8 bits become black and white: none (grey is refused), the '
         'lowest and highest of the type, or of each image 2 and 98 %% (default: none)',
     )
+    parser.add_argument(
+        '--refine',
+        choices=('crf',),
+        help='move borders of segments to edges of colours (extra crf)',
+    )
     parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
     parser.add_argument(
         '--show-config', action='store_true', help='print the config of the recipe, and end'
@@ -105,7 +110,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     from ..apis import segment as segmenting
     from ..apis.segment_request import default_out
 
-    names = (*_OF_TRAINING, 'model', 'scale', 'stretch')
+    names = (*_OF_TRAINING, 'model', 'scale', 'stretch', 'refine')
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     out = args.out or str(default_out(args.folder))
     with common.refuse(parser, errors=(ValueError,)):

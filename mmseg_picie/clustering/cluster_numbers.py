@@ -1,6 +1,5 @@
 """Figures of a clustering that tell, without labels, how many clusters points may have."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -114,22 +113,3 @@ def prediction_strength(own: NDArray, foreign: NDArray) -> float:
         if total > 1:
             shares.append(float((counts * (counts - 1)).sum() / (total * (total - 1))))
     return float(np.mean(shares)) if shares else float('nan')
-
-
-def knee_heights(numbers: Sequence[int], values: Sequence[float]) -> NDArray[np.float64]:
-    """How far a falling curve lies below the line between its ends; most so at its knee.
-
-    The "kneedle" rule (Satopaa et al. 2011) for a curve that falls ever more slowly, on axes from 0
-    to 1. It depends on where the curve is cut off.
-
-    Args:
-        numbers (Sequence[int]): ascending.
-        values (Sequence[float]): of each, such as inertias.
-
-    Returns:
-        NDArray: of each, 0 at the ends, below 1; all zero if the curve does not fall.
-    """
-    x, y = np.array(numbers, float), np.array(values, float)
-    if len(x) < 3 or not y[0] > y[-1]:
-        return np.zeros(len(x))
-    return (y[0] - y) / (y[0] - y[-1]) - (x - x[0]) / (x[-1] - x[0])

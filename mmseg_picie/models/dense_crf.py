@@ -7,6 +7,9 @@ from torch import Tensor
 
 #: Lowest probability, whose negative logarithm is a unary potential.
 _LOWEST = 1e-5
+#: Scale where segments are to be sharper and no figure is compared: it keeps small segments, which
+#: the published 2 loses (docs/benchmarks.md).
+REFINING_SCALE = 5.0
 
 
 class DenseCRF:

@@ -96,7 +96,12 @@ def add_titles(
     Returns:
         NDArray: (H', W', 3) uint8.
     """
-    size = text_size(pictures[0])
+    size = text_size(np.concatenate(pictures, axis=1))
+    while size > 8 and any(
+        measure_text(title, size)[1] > picture.shape[1]
+        for picture, title in zip(pictures, titles, strict=True)
+    ):
+        size -= 1
     line = _line(size)
     columns = []
     for picture, title in zip(pictures, titles, strict=True):

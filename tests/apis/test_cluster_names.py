@@ -154,6 +154,24 @@ def test_names_of_earlier_hands_go_when_no_cluster_has_them():
     assert (row, meta['classes'], meta['num_by_hand']) == ([-1, -1], [], 0)
 
 
+def test_classes_of_one_name_keep_their_numbers():
+    meta = dict(classes=['void', 'sky', 'void'], palette=[[1] * 3, [2] * 3, [3] * 3])
+    row, merged = merge_names([2, 0, 1], meta, {1: Named('road', (9, 9, 9))})
+    assert (row, merged['classes']) == ([2, 3, 1], ['void', 'sky', 'void', 'road'])
+
+
+def test_another_view_follows_when_a_name_goes(write_names, checkpoint, tmp_path):
+    first, second = tmp_path / 'first.pth', tmp_path / 'second.pth'
+    name_checkpoint(checkpoint, write_names(named(0, 'a'), named(1, 'b', BLUE)), first)
+    content = torch.load(first, weights_only=False)
+    content['state_dict']['decode_head.cluster_to_class'][1, :3] = torch.tensor([0, 1, 1])
+    torch.save(content, first)
+    name_checkpoint(first, write_names(dict(id=0, name=None)), second)
+    table = torch.load(second, weights_only=False)['state_dict']['decode_head.cluster_to_class']
+    assert table[0, :3].tolist() == [-1, 0, -1]
+    assert table[1, :3].tolist() == [-1, 0, 0]
+
+
 def test_names_that_are_given_again_change_nothing(write_names, checkpoint, tmp_path):
     names = write_names(named(2, 'grass'), named(5, 'sky', BLUE))
     first, second = tmp_path / 'first.pth', tmp_path / 'second.pth'

@@ -164,6 +164,23 @@ def test_a_file_for_one_size_takes_it_alone_and_any_number_of_images(make):
         run_file(exported, np.zeros((1, 64, 64, 3), np.uint8))
 
 
+@pytest.mark.slow
+def test_a_network_that_makes_numbers_of_shapes_takes_one_image_of_one_size(make_picie, fit):
+    """Mmseg's Swin counts its windows in Python."""
+    backbone = dict(type='SwinTransformer', embed_dims=12, depths=(1, 1), num_heads=(1, 2))
+    backbone.update(strides=(4, 2), out_indices=(0, 1), window_size=4)
+    neck = dict(type='SumFPN', in_channels=(12, 24), out_channels=D)
+    options = dict(backbone=backbone, neck=neck, data_preprocessor=PREPROCESSOR)
+    model = fit(make_picie(**options)).eval()
+    with pytest.raises(ValueError, match='SwinTransformer cannot be exported for any size.*--size'):
+        exporting.export(model, '.pt2', None, choose_ids(model))
+    exported = exporting.export(model, '.pt2', (32, 48), choose_ids(model))
+    extra = {exporting.DESCRIPTION: ''}
+    torch.export.load(io.BytesIO(exported.content), extra_files=extra)
+    assert '(1, 32, 48, 3)' in json.loads(extra[exporting.DESCRIPTION])['images']
+    assert check(model, exported, iter(scenes((32, 48)))).difference < 1e-5
+
+
 @pytest.mark.parametrize('normalised', [True, False])
 def test_colours_are_brought_into_the_order_of_the_network(make_picie, fit, normalised):
     """A network that takes BGR, or values as they are, gets them from a file, too."""

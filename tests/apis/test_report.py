@@ -14,7 +14,7 @@ from mmseg.registry import MODELS
 from PIL import Image
 
 from mmseg_picie.apis import report_images
-from mmseg_picie.apis.prediction import find_sources, load_model
+from mmseg_picie.apis.prediction import find_sources, load_model, predict_files
 from mmseg_picie.apis.report import write_report
 from mmseg_picie.apis.report_images import see_images
 from mmseg_picie.apis.report_labels import read_label_folder
@@ -97,6 +97,29 @@ def test_segments_are_those_of_mmsegs_inference(load, images, tmp_path, head):
         told = re.search(f'id="cluster-{k}".*?<strong>([^<]*) %</strong> of all', page, re.S)[1]
         if share > 0.001:
             assert float(told) == pytest.approx(100 * share, abs=0.051 if share < 0.0995 else 0.51)
+
+
+@pytest.mark.parametrize('kind', ['png', 'grey levels of 16 bits'])
+def test_a_large_image_is_seen_as_finely_as_by_predict(load, tmp_path, kind):
+    """The label map that `picie predict` writes, at the pixels of the picture."""
+    image = draw_scene(1, 0, 400, 620)[0]
+    path = tmp_path / 'large.png'
+    if kind == 'png':
+        Image.fromarray(image).save(path)
+    else:
+        Image.fromarray(image[..., 0].astype(np.uint16) * 100).save(path)
+    model = load()
+    model.cfg.test_pipeline[0].stretch = 'full'
+    sources = find_sources([str(path)])
+    predict_files(model, sources, str(tmp_path / 'out'), ids='cluster')
+    with Image.open(tmp_path / 'out' / 'labels' / 'large.png') as file:
+        expected = np.array(file.resize((480, 310), Image.Resampling.NEAREST))
+    done = write_report(tmp_path / 'report.html', model, sources)
+    found = read_page(done.path)[1]['large']
+    assert np.array_equal(found, expected)
+    coarse = inference_model(model, read_image(path, stretch='full')).pred_sem_seg.data[0]
+    coarse = Image.fromarray(coarse.numpy().astype(np.uint8)).resize((480, 310), 0)
+    assert (found != np.array(coarse)).mean() > 0.01  # which would be the training's size
 
 
 def test_closeness_is_the_cosine_to_the_nearest_centroid_of_the_cluster(load, images):

@@ -18,10 +18,10 @@ from mmseg_picie.visualization.report.findings import LINE_WIDTH
 K = 5
 
 
-def make_image(number, size=(54, 72), area=None):
-    """An image of random segments and features."""
+def make_image(number, size=(54, 72), area=None, block=1):
+    """An image of random features, and random segments in blocks of so many cells."""
     rng = np.random.default_rng(number)
-    small = rng.integers(0, K, (9, 12))
+    small = rng.integers(0, K, (9 // block, 12 // block)).repeat(block, 0).repeat(block, 1)
     clusters = small.repeat(size[0] // 9, 0).repeat(size[1] // 12, 1)
     features = torch.nn.functional.normalize(torch.from_numpy(rng.normal(size=(7, 9, 12))), dim=0)
     return SeenImage(
@@ -119,7 +119,8 @@ def test_labels_are_counted_at_the_pixels_of_the_segments():
 
 def test_patches_are_of_the_nearest_and_farthest_pixels_of_each_cluster():
     """One an image; pixels with other clusters around them only where there are no others."""
-    images = [make_image(i) for i in range(30)]
+    images = [make_image(i, block=1 + 2 * (i % 2)) for i in range(30)]
+    assert any(inner_pixels(image.cells).any() for image in images)
     picker = PatchPicker(K, len(images), PatchNumbers(4, 3))
     for image in images:
         picker.offer(image)

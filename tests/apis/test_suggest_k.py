@@ -12,17 +12,20 @@ from mmengine.runner import Runner
 from PIL import Image
 from sklearn.metrics import silhouette_score
 
-from mmseg_picie.apis.feature_sample import FeatureSample, use_folder
-from mmseg_picie.apis.suggest_k import (
-    choose,
-    limit_number,
-    measure_numbers,
-    suggest_k,
-    write_advice,
+from mmseg_picie.apis.cluster_figures import limit_number, measure_numbers
+from mmseg_picie.apis.feature_sample import (
+    FeatureSample,
+    build_untrained,
+    embed,
+    gather_features,
+    use_folder,
 )
+from mmseg_picie.apis.suggest_k import choose, suggest_k, write_advice
 from mmseg_picie.cli import main
 from mmseg_picie.clustering.cluster_numbers import fit_clusters, predict_clusters
+from mmseg_picie.datasets import SampleKey
 from mmseg_picie.datasets.scenes import draw_scene
+from mmseg_picie.engine.distributed import unwrap_model
 
 
 def bunches(number: int, ratio: int, images: int = 20, spread: float = 0.05) -> FeatureSample:
@@ -30,7 +33,8 @@ def bunches(number: int, ratio: int, images: int = 20, spread: float = 0.05) -> 
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randint(number, (images, 50), generator=generator)
     points = torch.eye(32)[chosen] + spread * torch.randn(images, 50, 32, generator=generator)
-    return FeatureSample(F.normalize(points, dim=2), ratio, 1000)
+    columns = torch.arange(50).expand(images, 50)
+    return FeatureSample(F.normalize(points, dim=2), columns, ratio, 1000)
 
 
 @pytest.mark.parametrize('ratio', [1, 5])
@@ -38,7 +42,7 @@ def test_bunches_that_lie_apart_are_counted(ratio):
     table = measure_numbers(bunches(6, ratio), range(2, 10), (0, 1))
     advice = choose(table)
     assert advice.k == 6
-    assert advice.reason.startswith('6 clusters: ') and '2 to 9 clusters' in advice.reason
+    assert advice.reason.startswith('6 clusters: their clusters lie apart, ')
     by_number = {row['K']: row for row in advice.table}
     assert max(by_number, key=lambda k: by_number[k]['silhouette']) == 6
     if ratio > 1:  # k-means alone may end with two of its centroids in one bunch
@@ -66,21 +70,62 @@ def test_halves_are_of_images_so_that_what_is_of_one_image_is_not_found_again():
     generator = torch.Generator().manual_seed(0)
     points = torch.eye(32)[torch.arange(4)[:, None].expand(4, 50)]
     points = F.normalize(points + 0.05 * torch.randn(points.shape, generator=generator), dim=2)
-    alone = measure_numbers(FeatureSample(points, 5, 99), [4], [0])[0]
-    mixed = measure_numbers(FeatureSample(points.transpose(0, 1), 5, 99), [4], [0])[0]
+    columns = torch.zeros(4, 50)
+    alone = measure_numbers(FeatureSample(points, columns, 5, 99), [4], [0])[0]
+    turned = FeatureSample(points.transpose(0, 1), columns.T, 5, 99)
+    mixed = measure_numbers(turned, [4], [0])[0]
     assert mixed['prediction strength'] == 1 and alone['prediction strength'] < 0.8
     assert alone['silhouette'] == pytest.approx(mixed['silhouette'])
 
 
-def test_one_image_is_halved_by_its_pixels():
-    sample = bunches(3, 2, images=1)
-    assert choose(measure_numbers(sample, range(2, 7), (0,))).k == 3
+def test_neighbours_are_in_one_half():
+    """Images of which each two neighbours alone show the same, as in a video of few scenes."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.eye(32)[torch.arange(4).repeat_interleave(2)[:, None].expand(8, 50)]
+    points = F.normalize(points + 0.05 * torch.randn(points.shape, generator=generator), dim=2)
+    sample = FeatureSample(points, torch.zeros(8, 50), 5, 99)
+    (video,) = measure_numbers(sample, [4], [0])
+    (shuffled,) = measure_numbers(
+        sample._replace(points=points[[0, 2, 4, 6, 1, 3, 5, 7]]), [4], [0]
+    )
+    assert video['prediction strength'] < 0.8 < shuffled['prediction strength'] == 1
+
+
+def test_images_are_gathered_in_their_order(tiny_config):
+    runner = build_untrained(tiny_config(), verbose=False)
+    found = gather_features(runner, 20, 20 * 8)
+    dataset = runner.train_dataloader.dataset
+    for index in (0, 7, 19):
+        item = dataset[SampleKey(0, 0, index)]
+        batch = dict(
+            inputs=[[view] for view in item['inputs']], data_samples=[item['data_samples']]
+        )
+        maps = embed(unwrap_model(runner), batch)[0]
+        assert found.points.shape == (20, 8, 16)
+        near = torch.cdist(found.points[index], maps.flatten(1).T)
+        assert near.min(1).values.max() < 1e-3
+        assert torch.equal(near.argmin(1) % maps.shape[2], found.columns[index])
+
+
+def test_one_image_is_halved_from_left_to_right():
+    """Four directions: all over the image, or two to the left and two to the right."""
+    sample = bunches(4, 5, images=1)._replace(
+        points=bunches(4, 5, images=4).points.view(1, 200, 32)
+    )
+    order = torch.randperm(200, generator=torch.Generator().manual_seed(0))
+    direction = sample.points[0].argmax(1)
+    (spread,) = measure_numbers(sample._replace(columns=order[None]), [4], [0])
+    (parted,) = measure_numbers(sample._replace(columns=direction[None]), [4], [0])
+    assert spread['prediction strength'] == 1 and parted['prediction strength'] < 0.9
 
 
 def test_no_more_clusters_are_tried_than_there_can_be():
     sample = bunches(3, 5, images=2)  # 100 pixels, so 50 in a half
     assert limit_number(sample, 2, 40) == 10
     assert limit_number(sample, 2, 4) == 4
+    odd = bunches(3, 5, images=5)  # the smaller half has two images
+    assert limit_number(odd, 2, 40) == 20
+    assert measure_numbers(odd, [20], [0])[0]['K'] == 20
     assert limit_number(sample._replace(num_colours=3), 2, 40) == 3
     with pytest.raises(
         ValueError, match=r'^2 clusters or more .* 2, show 1 colour, which .* images\.$'
@@ -92,21 +137,31 @@ def test_no_more_clusters_are_tried_than_there_can_be():
         limit_number(sample, 11, 40)
 
 
-def row(number: int, inertia: float) -> dict[str, float]:
-    return {'K': number, 'inertia': inertia}
+def rows(strengths: dict[int, float], silhouettes: dict[int, float] | None = None) -> list[dict]:
+    known = silhouettes or dict.fromkeys(strengths, 0.2)
+    return [
+        {'K': number, 'prediction strength': value, 'silhouette': known[number]}
+        for number, value in strengths.items()
+    ]
 
 
-def test_the_advice_says_what_it_rests_on():
-    falling = choose([row(2, 10), row(3, 6), row(4, 2), row(5, 1.9), row(10, 0)])
-    assert falling.k == 4 and falling.reason == (
-        '4 clusters: with more, pixels come hardly nearer to the mean of their cluster (the '
-        'inertia over 2 to 10 clusters bends most there).'
+def test_as_many_clusters_are_advised_as_other_images_confirm():
+    advice = choose(rows({2: 0.9, 3: 0.4, 5: 0.51, 8: 0.49}))
+    assert advice.k == 5 and advice.reason == (
+        '5 clusters: the most of which pixels of a cluster stay together more often than not when '
+        'other images are clustered (prediction strength 0.51).'
     )
-    broad = choose([row(2, 10), row(3, 4), row(4, 3), row(5, 1.9), row(10, 0)])
-    assert '; from 3 to 5 it bends nearly as much).' in broad.reason
-    assert choose([row(7, 1)]) == (7, '7 clusters: no other number was tried.', [row(7, 1)])
-    flat = choose([row(2, 1), row(3, 1), row(4, 1)])
-    assert flat.k == 2 and 'shows no knee' in flat.reason
+    assert choose(rows({2: 0.9, 3: 0.6})).reason.startswith('3 clusters: even of the largest')
+    none = choose(rows({2: 0.3, 3: 0.4, 4: 0.2}))
+    assert none.k == 3 and none.reason.startswith('3 clusters: of no number that was tried do')
+    assert choose(rows({7: 0.8})).k == 7
+
+
+def test_of_clusters_that_lie_apart_the_silhouette_tells_the_number():
+    strengths = {2: 0.9, 3: 0.8, 4: 0.7}
+    assert choose(rows(strengths, {2: 0.4, 3: 0.6, 4: float('nan')})).k == 3
+    assert choose(rows(strengths, {2: 0.4, 3: 0.5, 4: float('nan')})).k == 4
+    assert choose(rows(strengths, dict.fromkeys(strengths, float('nan')))).k == 4
 
 
 @pytest.mark.parametrize('numbers', [(1, 5), (6, 5), (0, 0)])

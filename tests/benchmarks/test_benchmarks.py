@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from sklearn.metrics import adjusted_rand_score
 
@@ -260,6 +261,7 @@ def test_memory_is_told_for_the_bare_toolbox_and_for_more_images(measure, config
 
 @pytest.mark.slow
 def test_a_report_has_a_size_and_a_time(measure, config_path, tmp_path):
+    init_default_scope('mmseg')
     model = MODELS.build(Config.fromfile(config_path).model)
     head = model.decode_head
     head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
@@ -346,7 +348,7 @@ def test_numbers_of_clusters_are_weighed_by_labels(measure, config_path, tmp_pat
         assert row['mIoU'] == scores[row['K']]
         assert row['loss of mIoU'] == max(scores.values()) - row['mIoU']
     assert rules['best mIoU']['loss of mIoU'] == rules['best Rand']['loss of Rand'] == 0
-    assert rules['always 8']['K'] == 4
+    assert rules['always 12']['K'] == 4
 
 
 def test_clusters_and_classes_are_compared_by_their_counts(load):
@@ -373,3 +375,10 @@ def test_large_images_are_measured_beside_their_forward_passes(measure, config_p
         assert row['base_mib'] > 100 and row['peak_mib'] > 0 and row['files'] > 0
     assert 0 < rows[0]['network'] < rows[0]['labels']
     assert rows[0]['ratio'] == pytest.approx(rows[0]['labels'] / rows[0]['network'])
+
+
+def test_a_knee_is_farthest_below_the_line_between_the_ends(load):
+    """By hand: from (2, 10) steeply to (4, 2), then flatly to (10, 0)."""
+    curve = {2: 10, 3: 6, 4: 2, 7: 1, 10: 0}
+    heights = load('suggest_k').knee_heights([dict(K=k, inertia=y) for k, y in curve.items()])
+    assert heights == pytest.approx([0, 0.4 - 1 / 8, 0.8 - 2 / 8, 0.9 - 5 / 8, 0])

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_picie.apis.cluster_names import fingerprint
+from mmseg_picie.apis.model_file import write_model
+from mmseg_picie.apis.prediction import load_model
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
 
@@ -33,6 +35,24 @@ def test_a_checkpoint_gets_a_report_of_the_images_of_its_training(tiny, tmp_path
     page = out.read_text()
     assert page.count('class="thumb"') == 4
     assert 'All 4 images.' in page
+
+
+def test_a_model_file_needs_no_config(tiny, tmp_path, sentence, capfd):
+    """Nor does it name images, unless it lies among the results of `picie segment`."""
+    config, folder = Config.fromfile(tiny.config), tmp_path / 'results'
+    folder.mkdir()
+    write_model(folder / 'model.pth', load_model(config, str(tiny.checkpoint), 'cpu'), config)
+    out = ('--out', tmp_path / 'report.html')
+    told = sentence('report', folder / 'model.pth', *out)
+    assert 'says which images it was trained on; give a folder of images by --images' in told
+    told = sentence('report', folder, '--cfg-options', 'a=1', *out)
+    assert 'a model file holds its own settings' in told
+    (tmp_path / 'images').mkdir()
+    Image.fromarray(draw_scene(1, 0, 64, 96)[0]).save(tmp_path / 'images' / 'a.png')
+    settings = dict(folder=str(tmp_path / 'images'))
+    (folder / 'run.json').write_text(json.dumps(dict(settings=settings)))
+    main(['report', str(folder), *map(str, out)])
+    assert 'report.html: 1 image,' in capfd.readouterr().out
 
 
 def test_names_go_from_the_report_into_predictions(tiny, names, tmp_path, capsys):

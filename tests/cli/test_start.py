@@ -82,6 +82,7 @@ def test_mistakes_are_told_before_anything_large_is_imported(tmp_path):
         'must be KEY=VALUE': ['train', str(config), '--cfg-options', 'seed'],
         'there is no checkpoint file nowhere.pth': ['test', str(config), 'nowhere.pth'],
         'there is no folder nowhere': ['convert', 'camvid', 'nowhere', 'out'],
+        'there is no folder of_photographs': ['suggest-k', 'of_photographs'],
     }
     errors = ask(*mistakes.values(), code=2).stderr
     for message in mistakes:

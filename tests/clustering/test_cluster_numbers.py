@@ -11,7 +11,6 @@ from mmseg_picie.clustering import initial_fit, merge_centroids
 from mmseg_picie.clustering.cluster_numbers import (
     fit_clusters,
     inertia_of,
-    knee_heights,
     predict_clusters,
     prediction_strength,
     spaced_numbers,
@@ -87,15 +86,3 @@ def test_clusters_are_merged_centroids_as_a_head_predicts_them():
 def test_one_centroid_a_cluster_is_plain_k_means():
     points = F.normalize(torch.randn(100, 4, generator=torch.Generator().manual_seed(0)), dim=1)
     assert fit_clusters(points, 5, 1, 3, seed=0).merged.tolist() == list(range(5))
-
-
-def test_a_knee_is_farthest_below_the_line_between_the_ends():
-    """By hand: from (2, 10) steeply to (4, 2), then flatly to (10, 0)."""
-    heights = knee_heights([2, 3, 4, 7, 10], [10, 6, 2, 1, 0])
-    assert heights == pytest.approx([0, 0.4 - 1 / 8, 0.8 - 2 / 8, 0.9 - 5 / 8, 0])
-    assert heights.argmax() == 2
-
-
-@pytest.mark.parametrize('values', [[1.0], [2.0, 1.0], [1.0, 1.0, 1.0], [1.0, 2.0, 3.0]])
-def test_a_curve_that_does_not_fall_has_no_knee(values):
-    assert not knee_heights(range(2, 2 + len(values)), values).any()

@@ -195,7 +195,9 @@ def test_the_picture_of_the_demo_has_titles_and_a_legend(tmp_path: Path, monkeyp
     write_scenes(tmp_path, tmp_path / 'labels')
     made = compose_picture(tmp_path)
     scene = cv2.imread(str(tmp_path / 'labelled_00.png'))
-    (place,) = np.argwhere(cv2.matchTemplate(made[:250, :260], scene, cv2.TM_SQDIFF) == 0)[:1]
+    found = cv2.matchTemplate(made[:250, :260], scene, cv2.TM_SQDIFF)
+    place = np.unravel_index(found.argmin(), found.shape)
+    assert np.array_equal(made[place[0] : place[0] + 160, :240], scene)
     assert place[1] == 0 and place[0] > 10  # below a title
     assert made.shape[1] == 6 * 240 + 5 * 6
     assert made.shape[0] > place[0] + 4 * 160 + 10  # above a legend

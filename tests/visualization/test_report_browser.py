@@ -109,12 +109,17 @@ def test_merged_clusters_look_and_count_as_one_until_they_are_separated(
     assert len(read_names(path).clusters) == 2
     page.fill('#name-6', 'cluster 4')  # by its name, too
     page.press('#name-6', 'Enter')
-    assert [e['id'] for e in save(page, tmp_path)[0]['clusters']] == [1, 4, 6]
+    entries = save(page, tmp_path)[0]['clusters']
+    assert entries == [dict(id=k, name='cluster 4', colour=colour) for k in (1, 4, 6)]
+    page.click('[data-join="8"]')  # with the most similar one
+    assert [e['id'] for e in save(page, tmp_path)[0]['clusters']] == [1, 4, 6, 8, 9]
+    page.click('#separate-8')
+    assert page.input_value('#name-9') == ''
     page.click('#separate-4')  # after which the others were called
     page.click('#separate-1')
     assert np.array_equal(paint(page, 0), np.array(distinct_palette(14))[squares(0, 14)])
     entries = save(page, tmp_path)[0]['clusters']
-    assert entries == [dict(id=k, name=None) for k in (1, 4, 6)]
+    assert entries == [dict(id=k, name=None) for k in (1, 4, 6, 8, 9)]
 
 
 def test_two_names_of_one_colour_are_not_saved(open_report, make_facts):

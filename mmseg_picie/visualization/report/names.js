@@ -51,6 +51,7 @@ function separate(k) {
     // The others were called after this one.
     others.forEach((other) => { names[other] = others.length > 1 ? `cluster ${others[0]}` : ''; });
   }
+  if (others.length === 1 && names[others[0]] === `cluster ${others[0]}`) names[others[0]] = '';
   names[k] = '';
   if (!others.length || colours[k] === colours[others[0]]) colours[k] = data.ownColours[k];
   if (colours[k] === colours[others[0]]) colours[others[0]] = data.ownColours[others[0]];
@@ -74,6 +75,9 @@ function update() {
     byId(`separate-${k}`).hidden = !others.length;
     const select = byId(`merge-${k}`);
     select.replaceChildren(new Option('–', ''), ...groups().filter((group) => group !== groupOf[k]).map((group) => new Option(called(group), group)));
+  }
+  for (const button of document.querySelectorAll('.join')) {
+    button.hidden = groupOf[Number(button.dataset.join)] === groupOf[Number(button.dataset.with)];
   }
   byId('known-names').replaceChildren(...[...new Set(names)].filter(Boolean).map((name) => new Option(name)));
   const note = byId('changes');
@@ -123,6 +127,12 @@ for (const k of clusters) {
   });
   byId(`merge-${k}`).addEventListener('change', (event) => { if (event.target.value !== '') merge(k, Number(event.target.value)); });
   byId(`separate-${k}`).addEventListener('click', () => separate(k));
+}
+for (const button of document.querySelectorAll('.join')) {
+  button.addEventListener('click', () => {
+    merge(Number(button.dataset.join), Number(button.dataset.with));
+    byId(`separate-${button.dataset.join}`).focus();
+  });
 }
 byId('save').addEventListener('click', save);
 window.addEventListener('beforeunload', (event) => { if (isDirty) event.preventDefault(); });
