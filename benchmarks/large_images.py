@@ -111,7 +111,8 @@ def make_model(config: Config, num_clusters: int) -> PiCIE:
 
     common.register(config)
     config.model.decode_head.num_clusters = num_clusters
-    config.model.backbone.init_cfg = None
+    if 'init_cfg' in config.model.backbone:  # weights are of no matter
+        config.model.backbone.init_cfg = None
     torch.manual_seed(0)
     model = MODELS.build(config.model).eval().to(memory_format=torch.channels_last)
     head = model.decode_head

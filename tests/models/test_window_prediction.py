@@ -50,9 +50,10 @@ def label(model, image, rows, columns, size) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
+@pytest.mark.parametrize('divisor', [None, 64])
 @pytest.mark.parametrize('size', [(320, 448), (640, 1000)])
-def test_windows_agree_with_the_whole_image_at_the_same_scale(make, size):
-    model = make()
+def test_windows_agree_with_the_whole_image_at_the_same_scale(make, size, divisor):
+    model = make(preprocessor=dict(size_divisor=divisor))
     scene = draw_scene(3, 0, 320, 448)[0]
     image = torch.from_numpy(scene[..., ::-1].copy()).permute(2, 0, 1)
     unit = find_unit(model)

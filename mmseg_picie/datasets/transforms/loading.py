@@ -1,7 +1,5 @@
 """mmseg's loading transforms, with this package's rule for images."""
 
-from typing import Any
-
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadImageFromNDArray
 from mmseg.registry import TRANSFORMS
@@ -21,18 +19,39 @@ class LoadImage(LoadImageFromFile):
     ``color_type`` the transform does what mmseg's does.
 
     Args:
-        args: as of ``LoadImageFromFile``.
+        to_float32 (bool): as of ``LoadImageFromFile``.
+        color_type (str): likewise.
+        imdecode_backend (str): likewise.
+        file_client_args (dict, optional): likewise.
+        ignore_empty (bool): likewise.
+        backend_args (dict, optional): likewise.
         stretch (str): which levels of more than 8 bits become black and white; as of
             :func:`..image_reading.read_image`.
-        kwargs: as of ``LoadImageFromFile``.
 
     Required keys: ``img_path``, or ``img`` (an array; see :func:`to_colour`).
     Added keys: ``img`` ((H, W, 3) uint8 BGR), ``img_shape``, ``ori_shape``.
     """
 
-    def __init__(self, *args: Any, stretch: str = 'none', **kwargs: Any) -> None:
+    def __init__(
+        self,
+        to_float32: bool = False,
+        color_type: str = 'color',
+        imdecode_backend: str = 'cv2',
+        file_client_args: dict | None = None,
+        ignore_empty: bool = False,
+        *,
+        backend_args: dict | None = None,
+        stretch: str = 'none',
+    ) -> None:
         check_stretch(stretch)
-        super().__init__(*args, **kwargs)
+        super().__init__(
+            to_float32,
+            color_type,
+            imdecode_backend,
+            file_client_args,
+            ignore_empty,
+            backend_args=backend_args,
+        )
         self.stretch = stretch
 
     def transform(self, results: dict) -> dict | None:
