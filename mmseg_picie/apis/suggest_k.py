@@ -18,6 +18,8 @@ from .json_files import write_json
 NUM_IMAGES, NUM_POINTS = 200, 10_000
 #: Prediction strength from which pixels of a cluster stay together more often than not.
 LEAST_STRENGTH = 0.5
+#: Clusters below which, on all data sets that were measured, more of them scored higher.
+ENOUGH = 20
 #: Silhouette above which clusters lie apart (Kaufman and Rousseeuw 1990).
 CLEAR_SILHOUETTE = 0.5
 
@@ -96,12 +98,12 @@ def check_range(seeds: Sequence[int], smallest: int, largest: int) -> None:
 
 
 def choose(table: Sequence[dict[str, float]]) -> Advice:
-    """Advise a number: as many clusters as other images confirm.
+    """Advise a number: as many clusters as other images confirm, and enough to tell things apart.
 
-    Clusters can be merged by hand, but not split, so it is the largest number with a prediction
-    strength of at least :data:`LEAST_STRENGTH`. Where clusters lie apart, which those of
-    photographs hardly do, it is the number with the highest silhouette. docs/clusters.md says what
-    this is worth.
+    Clusters can be merged by hand, but not split. So it is the largest number with a prediction
+    strength of at least :data:`LEAST_STRENGTH`, or the first that was tried from :data:`ENOUGH` on
+    if that is more. Where clusters lie apart, which those of photographs hardly do, it is the
+    number with the highest silhouette. docs/clusters.md says what this is worth.
 
     Args:
         table (Sequence[dict]): of :func:`.cluster_figures.measure_numbers`.
@@ -128,6 +130,13 @@ def choose(table: Sequence[dict[str, float]]) -> Advice:
     else:
         reason = f'the most of which {rule}'
     figure = f'prediction strength {strength[k]:.2f}'
+    enough = min((number for number in by_number if number >= ENOUGH), default=k)
+    if k < enough:
+        reason = (
+            f'fewer than about {ENOUGH} may leave things together that differ, and those that '
+            f'belong together can be merged; other images confirm {k}'
+        )
+        k = enough
     return Advice(k, f'{k} clusters: {reason} ({figure}).', list(table))
 
 

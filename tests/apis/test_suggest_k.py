@@ -157,6 +157,16 @@ def test_as_many_clusters_are_advised_as_other_images_confirm():
     assert choose(rows({7: 0.8})).k == 7
 
 
+def test_enough_clusters_are_advised_to_tell_things_apart():
+    strengths = {5: 0.9, 9: 0.6, 18: 0.4, 21: 0.3, 24: 0.2}
+    advice = choose(rows(strengths))
+    assert advice.k == 21 and 'other images confirm 9 (prediction strength 0.60)' in advice.reason
+    assert choose(rows(strengths | {24: 0.5})).k == 24
+    assert choose(rows({k: v for k, v in strengths.items() if k < 20})).k == 9
+    apart = {5: 0.6, 9: 0.4, 18: 0.3, 21: 0.2, 24: 0.1}
+    assert choose(rows(strengths, apart)).k == 5
+
+
 def test_of_clusters_that_lie_apart_the_silhouette_tells_the_number():
     strengths = {2: 0.9, 3: 0.8, 4: 0.7}
     assert choose(rows(strengths, {2: 0.4, 3: 0.6, 4: float('nan')})).k == 3
