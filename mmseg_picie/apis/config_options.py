@@ -66,11 +66,13 @@ def read_keys(predicts: bool = False) -> frozenset[str]:
         frozenset[str]: the keys.
     """
     keys = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
-    sources = [inspect.getsource(runner), *([inspect.getsource(utils)] if predicts else [])]
+    keys.update(_READING.findall(inspect.getsource(runner)))
+    inference = set(_READING.findall(inspect.getsource(utils))) - keys
     for room in ('acceleration', 'apis', 'cli', 'engine'):
-        files = (Path(__file__).parents[1] / room).rglob('*.py')
-        sources += [file.read_text('utf-8') for file in files]
-    keys.update(*(_READING.findall(text) for text in sources))
+        for file in (Path(__file__).parents[1] / room).rglob('*.py'):
+            keys.update(_READING.findall(file.read_text('utf-8')))
+    # This package reads the settings of inference for inference, too.
+    keys = keys | inference if predicts else keys - inference
     return frozenset(keys - {*dir(Config), *dir(dict)})
 
 
