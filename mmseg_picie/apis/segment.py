@@ -9,7 +9,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..datasets.image_files import find_images
 from ..engine.checkpoint_files import POINTER
 from ..engine.facts import describe_scores
 from ..engine.progress import say
@@ -20,19 +19,18 @@ from .devices import using_device
 from .folder_survey import describe_survey, survey_folder
 from .fresh_centroids import score_fresh_centroids
 from .json_files import write_json
-from .labelled_folder import add_validation, find_labelled
 from .model_file import read_facts, read_model, write_model
 from .prediction import Source, default_device, find_sources, load_model, predict_files
 from .quiet import quiet_toolbox
-from .recipes import Choice, choose_recipe, fit_to_folder
+from .recipes import choose_recipe
 from .report import write_report
 from .report_labels import read_label_folder
 from .run_history import read_history
 from .runs import train
+from .segment_config import build_config, show_config
 from .segment_request import (
     AUTO,
     CLUSTERS,
-    LABELLED_FILE,
     MODEL_FILE,
     REPORT_FILE,
     RUN_FILE,
@@ -42,7 +40,6 @@ from .segment_request import (
     open_results,
 )
 from .segment_result import SegmentResult
-from .stretch_option import set_stretch
 from .suggest_k import suggest_k, write_advice
 
 __all__ = ['Request', 'segment', 'segment_folder', 'show_config']
@@ -195,67 +192,6 @@ def _make_model(request: Request, facts: dict[str, Any], device: str, verbose: b
     kept = {key: value for key, value in facts.items() if key not in _OF_CALL}
     write_model(Path(request.out, MODEL_FILE), model, config, kept)
     write_json(Path(request.out, RUN_FILE), facts)
-
-
-def build_config(request: Request, choice: Choice, number: int) -> Config:
-    """The config of a request's training.
-
-    Args:
-        request (Request): what to do.
-        choice (Choice): of :func:`.recipes.choose_recipe`.
-        number (int): images.
-
-    Returns:
-        Config: as `picie train` takes it; with the recipe's own number of clusters where it is to
-            be found yet.
-
-    Raises:
-        FileNotFoundError: If there are no label maps where they should be.
-        ValueError: If labels do not fit the images.
-    """
-    config = choice.config
-    config.work_dir = str(Path(request.out, TRAINING).absolute())
-    config.launcher = 'none'
-    config.randomness.seed = request.seed
-    if request.clusters != AUTO:
-        config.model.decode_head.num_clusters = request.clusters
-    fit_to_folder(config, request.folder, number)
-    if request.epochs is not None:
-        config.train_cfg.max_epochs = request.epochs
-    if request.labels is not None:
-        found = find_labelled(request.folder, request.labels)
-        unused = f'; {found.unused} label maps have no image' if found.unused else ''
-        say(f'{len(found.names):,} images have labels of {len(found.classes)} classes{unused}')
-        listing = Path(request.out, LABELLED_FILE)
-        add_validation(config, request.folder, request.labels, found, listing)
-    if request.stretch is not None:
-        set_stretch(config, request.stretch)
-    return config
-
-
-def show_config(request: Request) -> str:
-    """The config of a request, to be saved and changed.
-
-    Args:
-        request (Request): what to do.
-
-    Returns:
-        str: a config file, with the command that runs it above.
-
-    Raises:
-        OSError: As of :func:`build_config`.
-        ValueError: Likewise.
-    """
-    choice = choose_recipe(request.recipe, request.weights)
-    config = build_config(request, choice, len(find_images(request.folder)))
-    command = 'train' if choice.recipe.trains else 'fit-centroids'
-    options = '' if choice.recipe.trains else ' --out model.pth'
-    lines = [
-        f'# Command: picie {command} THIS_FILE{options}',
-        f'# It is {choice.recipe.config} with your settings.',
-        config.pretty_text,
-    ]
-    return '\n'.join(lines)
 
 
 def _choose_clusters(request: Request, config: Config, facts: dict[str, Any], verbose: bool) -> int:
