@@ -77,27 +77,27 @@ class LabelMaps(Mapping[str, NDArray]):
     """Label maps by the name of the image, without suffix; read when they are asked for.
 
     Args:
-        folder (Path): that holds them as PNG files, nested or flat.
+        folder (Path): that holds them as PNG files, and as TIFF those of images that lie on the
+            earth; nested or flat.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        found = sorted(folder.rglob('*.png')) if folder.is_dir() else []
-        self._names = [path.relative_to(folder).with_suffix('').as_posix() for path in found]
+        found = [path for suffix in ('.png', '.tif') for path in folder.rglob(f'*{suffix}')]
+        self._paths = {
+            path.relative_to(folder).with_suffix('').as_posix(): path for path in sorted(found)
+        }
 
     def __getitem__(self, name: str) -> NDArray:
         """Ids of an image, (H, W) uint8 or uint16."""
-        if name not in self._names:
-            raise KeyError(name)
-        with Image.open(self._folder / f'{name}.png') as image:
+        with Image.open(self._paths[name]) as image:
             return np.array(image)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._paths)
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self._names)
+        return len(self._paths)
 
 
 class SegmentResult:

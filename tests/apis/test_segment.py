@@ -140,6 +140,7 @@ def test_a_result_shows_itself(tmp_path):
     for kind in ('labels', 'overlays'):
         (tmp_path / kind).mkdir()
         Image.fromarray(np.full((8, 9), 3, np.uint8)).save(tmp_path / kind / '<i>.png')
+    Image.fromarray(np.full((5, 6), 1, np.uint8)).save(tmp_path / 'labels' / 'map.tif')
     legend = {
         '0': dict(name='a', colour=[1, 2, 3], share=0.25),
         '3': dict(name='<script>', colour=[4, 5, 6], share=0.75),
@@ -149,7 +150,8 @@ def test_a_result_shows_itself(tmp_path):
     result = SegmentResult(tmp_path)
     assert [row.name for row in result.legend] == ['<script>', 'a']
     assert result.names == {3: '<script>', 0: 'a'} and result.scores == dict(mIoU=5.0)
-    assert (result.maps['<i>'] == 3).all() and len(result.maps) == 1
+    assert (result.maps['<i>'] == 3).all() and (result.maps['map'] == 1).all()
+    assert list(result.maps) == ['<i>', 'map'] and len(result.maps) == 2
     with pytest.raises(KeyError):
         result.maps['../secret']
     page = result._repr_html_()
