@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 
@@ -48,13 +49,17 @@ class PairedViewDataPreProcessor(SegDataPreProcessor):
 
         Args:
             data (dict): ``inputs``: N images, or V lists of N views, (3, H, W) uint8 each;
-                ``data_samples``: N samples.
+                ``data_samples``: N samples, which images that are predicted may lack.
             training (bool): as in ``SegDataPreProcessor``; views are treated alike in both.
 
         Returns:
             dict: ``inputs``: (N, 3, H, W) float32, or V of them; ``data_samples``.
         """
         if isinstance(data['inputs'][0], Tensor):
+            if data.get('data_samples') is None and self.test_cfg and not training:
+                # mmseg notes in them how images were padded.
+                blank = [SegDataSample() for _ in data['inputs']]
+                return super().forward(dict(data, data_samples=blank)) | dict(data_samples=None)
             return super().forward(data, training)
         data = self.cast_data(data)
         data['inputs'] = [self._normalise(torch.stack(view)) for view in data['inputs']]

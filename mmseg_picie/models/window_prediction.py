@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from .cluster_prediction import count_at_once
@@ -63,10 +62,8 @@ def label_in_windows(
     device = next(model.parameters()).device
 
     def forward(windows: Tensor) -> Tensor:
-        # It writes into samples, if it pads to a divisor.
-        samples = [SegDataSample() for _ in windows]
-        data = dict(inputs=list(windows), data_samples=samples)
-        return model(model.data_preprocessor(data, False)['inputs'], mode='tensor')
+        inputs = model.data_preprocessor(dict(inputs=list(windows)), False)['inputs']
+        return model(inputs, mode='tensor')
 
     at_once = count_at_once(rows.side * columns.side, device)
     blended = blend_bands(forward, read, rows, columns, at_once)

@@ -93,3 +93,12 @@ def test_bytes_of_the_batch_are_left_unchanged():
     copies = [image.clone() for image in batch]
     run(PairedViewDataPreProcessor(), as_views(batch))
     assert all(torch.equal(image, copy) for image, copy in zip(batch, copies, strict=True))
+
+
+def test_images_without_samples_are_padded_alike():
+    preprocessor = PairedViewDataPreProcessor(size_divisor=14)
+    images = [torch.randint(0, 256, (3, 20, 30), dtype=torch.uint8) for _ in range(2)]
+    bare = preprocessor(dict(inputs=images), False)
+    full = preprocessor(dict(inputs=images, data_samples=[SegDataSample(), SegDataSample()]), False)
+    assert bare['inputs'].shape == (2, 3, 28, 42) and bare['data_samples'] is None
+    assert torch.equal(bare['inputs'], full['inputs'])
