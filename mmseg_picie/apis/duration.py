@@ -71,7 +71,7 @@ def time_steps(config: Config, device: str) -> StepTimes:
         backbone.pop('init_cfg', None)  # weights do not matter here
         model = MODELS.build(dict(config.model, backbone=backbone))
     assert isinstance(model, PiCIE)
-    model.to(device, memory_format=torch.channels_last).train()
+    model.to(device).to(memory_format=torch.channels_last).train()
     for head in model.heads().values():
         if isinstance(head, CentroidHead):
             centroids = torch.randn_like(head.centroids)

@@ -16,7 +16,7 @@ from ..models import PiCIE
 from ..models.dense_crf import REFINING_SCALE, DenseCRF
 from . import duration
 from .devices import using_device
-from .folder_survey import describe_survey, survey_folder
+from .folder_survey import describe_survey, list_photographs, survey_folder
 from .fresh_centroids import score_fresh_centroids
 from .json_files import write_json
 from .model_file import read_facts, read_model, write_model
@@ -126,6 +126,7 @@ def segment_folder(request: Request, device: str, verbose: bool = False) -> Segm
         ValueError: Likewise.
     """
     start, out = time.monotonic(), Path(request.out)
+    list_photographs(request.folder)  # which has the words for a folder without any
     sources = find_sources([request.folder])
     # Before long work, as its package may be missing.
     crf = None if request.refine is None else DenseCRF(scale=REFINING_SCALE)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..datasets.image_files import find_images
 from ..engine.progress import say
+from .folder_survey import list_photographs
 from .labelled_folder import add_validation, find_labelled
 from .recipes import Choice, choose_recipe, fit_to_folder
 from .segment_request import AUTO, LABELLED_FILE, TRAINING, Request
@@ -62,7 +62,7 @@ def show_config(request: Request) -> str:
         ValueError: Likewise.
     """
     choice = choose_recipe(request.recipe, request.weights)
-    config = build_config(request, choice, len(find_images(request.folder)))
+    config = build_config(request, choice, len(list_photographs(request.folder)))
     command = 'train' if choice.recipe.trains else 'fit-centroids'
     options = '' if choice.recipe.trains else ' --out model.pth'
     lines = [
