@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 # What to install.
-EXTRAS ?= toolbox,cpu,timm,tests
+EXTRAS ?= toolbox,cpu,timm,geo,export,tests
 
 # Processes that share the tests.
 WORKERS ?= auto
