@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageStat
 
 from ..datasets.image_files import IMAGE_SUFFIXES, find_images
-from ..datasets.image_reading import open_image, read_file, refuse_wide, show_name
+from ..datasets.image_reading import (
+    is_wide,
+    open_image,
+    read_file,
+    read_image,
+    refuse_wide,
+    show_name,
+)
 from ..datasets.near_duplicates import SIDE, fingerprint, group_alike, shrink_look
 from ..engine.progress import track
 from ..threads import get_threads
@@ -62,7 +69,7 @@ class _Look(NamedTuple):
     look: NDArray[np.int8]
 
 
-def survey_folder(folder: str | Path) -> FolderSurvey:
+def survey_folder(folder: str | Path, stretch: str = 'none') -> FolderSurvey:
     """Look at all images below a folder, each decoded once, on threads.
 
     A JPEG is decoded at an eighth of its sides. Beside the images that are being decoded, less
@@ -70,6 +77,7 @@ def survey_folder(folder: str | Path) -> FolderSurvey:
 
     Args:
         folder (str or Path): as of :func:`list_photographs`.
+        stretch (str): as of :func:`..datasets.image_reading.read_image`.
 
     Returns:
         FolderSurvey: of them.
@@ -81,7 +89,7 @@ def survey_folder(folder: str | Path) -> FolderSurvey:
     root, names = Path(folder), list_photographs(folder)
     looks: dict[str, _Look] = {}
     unreadable: dict[str, str] = {}
-    found = track(_look_at_all(root, names), 'Looking at images', len(names))
+    found = track(_look_at_all(root, names, stretch), 'Looking at images', len(names))
     for name, result in zip(names, found, strict=True):
         if isinstance(result, _Look):
             looks[name] = result
@@ -165,12 +173,12 @@ def describe_survey(survey: FolderSurvey) -> list[str]:
     return lines
 
 
-def _look_at_all(root: Path, names: Sequence[str]) -> Iterator[_Look | Exception]:
+def _look_at_all(root: Path, names: Sequence[str], stretch: str) -> Iterator[_Look | Exception]:
     """What is kept of each image, or why it cannot be read, in their order."""
 
     def look(name: str) -> _Look | Exception:
         try:
-            return _look_at(root / name)
+            return _look_at(root / name, stretch)
         except (OSError, ValueError) as error:
             return error
 
@@ -178,16 +186,21 @@ def _look_at_all(root: Path, names: Sequence[str]) -> Iterator[_Look | Exception
         yield from get_threads().map(look, names[start : start + _AT_ONCE])
 
 
-def _look_at(path: Path) -> _Look:
+def _look_at(path: Path, stretch: str) -> _Look:
     """Decode an image, and keep little of it."""
     with open_image(path) as image:
-        refuse_wide(image.mode, path)
+        is_stretched = stretch != 'none' and is_wide(image)
+        if not is_stretched:
+            refuse_wide(image.mode, path)
         size, turned = image.size, image.getexif().get(ExifTags.Base.Orientation, 1)
         is_large = image.format != 'JPEG' and size[0] * size[1] > _LARGE_PIXELS
         with _decoding_large if is_large else nullcontext():
             # Of a JPEG, an eighth of the sides costs a fraction of the time.
             image.draft('RGB', (max(SIDE, size[0] // 8), max(SIDE, size[1] // 8)))
-            if image.mode in ('La', 'RGBa'):  # colours that alpha is multiplied into
+            if is_stretched:
+                colour = Image.fromarray(read_image(path, stretch=stretch)[..., ::-1])
+                size, turned = colour.size, 1
+            elif image.mode in ('La', 'RGBa'):  # colours that alpha is multiplied into
                 image.load()
                 colour = image.convert(image.mode.upper()).convert('RGB')
             else:

@@ -40,6 +40,7 @@ from .segment_request import (
     open_results,
 )
 from .segment_result import SegmentResult
+from .stretch_option import set_stretch
 from .suggest_k import suggest_k, write_advice
 
 __all__ = ['Request', 'segment', 'segment_folder', 'show_config']
@@ -137,6 +138,8 @@ def segment_folder(request: Request, device: str, verbose: bool = False) -> Segm
             _make_model(request, facts, device, verbose)
         model = read_model(path, device)
         model.crf = crf or model.crf
+        if request.stretch is not None:
+            set_stretch(model.cfg, request.stretch)
         facts |= {key: value for key, value in read_facts(path).items() if key not in facts}
         done = predict_files(
             model,
@@ -158,7 +161,7 @@ def segment_folder(request: Request, device: str, verbose: bool = False) -> Segm
 
 def _make_model(request: Request, facts: dict[str, Any], device: str, verbose: bool) -> None:
     """Train, or cluster features as they are, and write the model file."""
-    survey = survey_folder(request.folder)
+    survey = survey_folder(request.folder, request.stretch or 'none')
     for line in describe_survey(survey):
         say(line)
     number = len(survey.names)

@@ -11,6 +11,7 @@ import mmseg
 import torch
 
 from ..datasets.stretching import check_stretch
+from ..engine.checkpoint_files import POINTER
 from ..version import __version__
 from .image_scales import parse_scale
 from .json_files import read_json, write_json
@@ -143,6 +144,10 @@ def open_results(request: Request, number: int) -> dict[str, Any]:
         facts = dict(state='started', settings=settings, versions=_versions(), images=number)
         write_json(path, facts)
         return facts
+    if not _has_results(Path(request.out)):  # a call that was refused may be corrected
+        facts = dict(state='started', settings=settings, versions=_versions(), images=number)
+        write_json(path, facts)
+        return facts
     facts = read_json(path)
     found = facts.get('settings')
     found = found if isinstance(found, dict) else {}
@@ -160,6 +165,12 @@ def open_results(request: Request, number: int) -> dict[str, Any]:
             f'{request.out} began, and has {number} now; give another --out, or remove that folder.'
         )
     return facts | dict(images=number)
+
+
+def _has_results(out: Path) -> bool:
+    """Whether there is anything that an earlier call has made."""
+    made = [MODEL_FILE, f'{TRAINING}/{POINTER}', 'labels', 'overlays']
+    return any(Path(out, name).exists() for name in made)
 
 
 def _versions() -> dict[str, str]:

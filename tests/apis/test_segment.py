@@ -1,6 +1,7 @@
 """A folder of images in, segments out, as a person without labels and config would have it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import torch
 from PIL import Image
 
 from mmseg_picie.apis import recipes
+from mmseg_picie.apis.folder_survey import survey_folder
 from mmseg_picie.apis.model_file import read_model
 from mmseg_picie.apis.segment import Request, segment
+from mmseg_picie.apis.segment_request import open_results
 from mmseg_picie.apis.segment_result import SegmentResult
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes import draw_scene
@@ -114,6 +117,24 @@ def test_a_stopped_training_is_taken_up_and_ends_alike(photos, tmp_path, monkeyp
         assert np.array_equal(parts.maps[name], whole.maps[name])
     with pytest.raises(ValueError, match='other settings: clusters was 3 and is now 5'):
         segment(photos, tmp_path / 'parts', **(options | dict(clusters=5)))
+
+
+def test_a_call_that_was_refused_can_be_corrected(photos, tmp_path):
+    """It has made nothing, so its settings do not bind."""
+    request = Request(str(photos), str(tmp_path / 'out'), clusters=3, recipe='quick')
+    open_results(request, 6)
+    assert open_results(replace(request, clusters=5), 7)['images'] == 7
+    (tmp_path / 'out' / 'labels').mkdir()
+    with pytest.raises(ValueError, match='clusters was 5 and is now 3'):
+        open_results(request, 6)
+
+
+def test_a_survey_sees_levels_of_16_bits_by_the_rule_that_is_asked_for(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 4000, (20, 30)).astype(np.uint16)
+    Image.fromarray(levels).save(tmp_path / 'a.tif')
+    assert survey_folder(tmp_path, 'percentile').names == ['a.tif']
+    with pytest.raises(ValueError, match='no image of folder'):
+        survey_folder(tmp_path)
 
 
 def test_a_folder_with_other_files_is_left_alone(photos, tmp_path):
