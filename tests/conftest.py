@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pytest
 import torch
+from fork_server import Forked, start, wait_for
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -52,24 +54,43 @@ def golden() -> Callable[[str], dict[str, NDArray]]:
     return read
 
 
+@pytest.fixture(scope='session')
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Address of a server for :class:`fork_server.Forked`; it starts when a test first needs it."""
+    server, address = start(tmp_path_factory.mktemp('server'))
+    wait_for(server, address)
+    yield address
+    server.stdin.close()
+    server.wait()
+
+
 @pytest.fixture
-def run_tool(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run a tool in a process of its own, in an empty folder."""
+def run_tool(tmp_path: Path, fork_server: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a tool in a process of its own, in an empty folder; see `support/fork_server.py`."""
 
     def run(name: str, *args: object, check: bool = True) -> subprocess.CompletedProcess:
         words = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
         paths = [str(ROOT), str(tmp_path), os.environ.get('PYTHONPATH', '')]
-        result = subprocess.run(
-            words,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            env=os.environ | {'PYTHONPATH': os.pathsep.join(paths), 'OMP_WAIT_POLICY': 'PASSIVE'},
-        )
-        assert not check or result.returncode == 0, result.stdout + result.stderr
-        return result
+        environment = os.environ | {'PYTHONPATH': os.pathsep.join(paths)}
+        with TemporaryFile('w+') as out, TemporaryFile('w+') as err:
+            process = Forked(words, out, err, environment, tmp_path, fork_server)
+            code = process.wait()
+            texts = [file.seek(0) or file.read() for file in (out, err)]
+        assert not check or code == 0, ''.join(texts)
+        return subprocess.CompletedProcess(words, code, *texts)
 
     return run
+
+
+@pytest.fixture
+def quick_children(monkeypatch: pytest.MonkeyPatch, fork_server: Path) -> None:
+    """Let commands that run others have them forked; see `support/fork_server.py`."""
+
+    class Starting:
+        Popen = functools.partial(Forked, server=fork_server)
+        TimeoutExpired = subprocess.TimeoutExpired
+
+    monkeypatch.setattr('mmseg_picie.apis.child_commands.subprocess', Starting)
 
 
 def write(path: Path, array: np.ndarray) -> None:

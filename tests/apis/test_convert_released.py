@@ -1,11 +1,8 @@
 """Proofs for `picie convert released` on checkpoints of random weights."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -265,20 +262,12 @@ def test_a_config_that_is_not_there_is_not_named_as_ready(
 
 @pytest.mark.slow
 def test_converted_checkpoint_is_scored_and_segments_as_the_released_network(
-    released_file, make_released, tmp_path
+    released_file, make_released, run_tool, tmp_path
 ):
     """The label map is compared with the restated network's on a scene of the test's own size."""
 
     def run(tool, *words):
-        result = subprocess.run(
-            [sys.executable, str(ROOT / 'tools' / tool), *map(str, words)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_WAIT_POLICY': 'PASSIVE'},
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout
+        return run_tool(tool, *words).stdout
 
     src, dst = released_file(num_clusters=9), tmp_path / 'dst.pth'
     assert 'K = 9' in run('model_converters/picie2mmseg.py', src, dst)

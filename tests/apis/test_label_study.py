@@ -123,7 +123,9 @@ def child(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-def test_finished_runs_are_read_and_not_repeated(weights, child, tmp_path, capsys, monkeypatch):
+def test_finished_runs_are_read_and_not_repeated(
+    weights, child, tmp_path, capsys, monkeypatch, quick_children
+):
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     out = tmp_path / 'out'
     words = [child, '--out', out, '--fractions', 0.4, 1, '--seeds', 1]

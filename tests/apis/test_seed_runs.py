@@ -1,8 +1,8 @@
 """Runs under several seeds: sums, restarts, refusals."""
 
+import functools
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
+from fork_server import Forked
 from mmengine.config import Config
 
 from mmseg_picie.apis.seed_runs import (
@@ -84,7 +85,7 @@ def test_fresh_centroids_are_for_methods_that_have_centroids(config, expected):
 
 
 @pytest.fixture
-def compare(monkeypatch, tmp_path):
+def compare(monkeypatch, tmp_path, quick_children):
     """The command, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
@@ -145,14 +146,16 @@ def test_runs_are_summed_up_and_not_repeated(compare, tiny_config, tmp_path, cap
 
 @pytest.mark.slow
 def test_a_killed_comparison_goes_on_to_the_scores_of_one_that_was_not(
-    tiny_config, tmp_path, monkeypatch
+    tiny_config, tmp_path, monkeypatch, fork_server
 ):
     monkeypatch.chdir(tmp_path)
     tiny_config({'train_cfg.max_epochs': 3})
     words = [str(tmp_path / 'tiny.py'), '--seeds', '1', '--work-dir']
     program = [sys.executable, '-m', 'picie_command', 'compare', *words]
-    environment = os.environ | {'PYTHONPATH': str(ROOT)}
-    with subprocess.Popen([*program, 'killed'], env=environment) as process:
+    start = functools.partial(
+        Forked, env=os.environ | {'PYTHONPATH': str(ROOT)}, server=fork_server
+    )
+    with start([*program, 'killed']) as process:
         deadline = time.monotonic() + 120
         while not list(Path('killed').rglob('epoch_1.pth')) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -163,7 +166,7 @@ def test_a_killed_comparison_goes_on_to_the_scores_of_one_that_was_not(
         pass
     found = []
     for folder in ('killed', 'whole'):
-        subprocess.run([*program, folder], env=environment, check=True)
+        assert start([*program, folder]).wait() == 0
         found.append(json.loads(Path(folder, 'seeds.json').read_text())['rows']['tiny']['metrics'])
     assert found[0] == found[1]
 

@@ -18,7 +18,7 @@ from mmseg_picie.apis.seed_runs import read_last_scores
 
 ROOT = Path(__file__).parents[2]
 #: Places between two writes, and random ones, at which each method's run is killed.
-NUM_EXACT, NUM_RANDOM = 24, 20
+NUM_EXACT, NUM_RANDOM = 24, 10
 METHODS = {
     'picie': {},
     'iic': dict(
