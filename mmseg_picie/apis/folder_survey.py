@@ -48,6 +48,7 @@ class FolderSurvey(NamedTuple):
             or slightly brighter, or a moment later. One of each of the ``copies`` is among them.
         flat (list[str]): images of one colour.
         grey (list[str]): images without colour; none that is ``flat``.
+        stacks (list[str]): files of several pages or frames, of which the first is the image.
     """
 
     names: list[str]
@@ -57,6 +58,7 @@ class FolderSurvey(NamedTuple):
     alike: list[list[str]]
     flat: list[str]
     grey: list[str]
+    stacks: list[str]
 
 
 class _Look(NamedTuple):
@@ -65,6 +67,7 @@ class _Look(NamedTuple):
     size: tuple[int, int]
     is_flat: bool
     is_grey: bool
+    is_stack: bool
     fingerprint: np.uint64
     look: NDArray[np.int8]
 
@@ -110,6 +113,7 @@ def survey_folder(folder: str | Path, stretch: str = 'none') -> FolderSurvey:
         alike=_find_alike({name: look for name, look in looks.items() if name not in again}),
         flat=[name for name, look in looks.items() if look.is_flat],
         grey=[name for name, look in looks.items() if look.is_grey and not look.is_flat],
+        stacks=[name for name, look in looks.items() if look.is_stack],
     )
 
 
@@ -146,7 +150,7 @@ def describe_survey(survey: FolderSurvey) -> list[str]:
         survey (FolderSurvey): of :func:`survey_folder`.
 
     Returns:
-        list[str]: one to eight lines, the first with numbers and sizes.
+        list[str]: one line or more, the first with numbers and sizes.
     """
     lines = [f'{len(survey.names):,} images, width x height {_describe_sizes(survey.sizes)}']
     wide, high = survey.sizes.T
@@ -163,6 +167,7 @@ def describe_survey(survey: FolderSurvey) -> list[str]:
         lines.append('of mixed shapes: ' + ', '.join(shapes))
     lines += _describe_names('of one colour', survey.flat)
     lines += _describe_names('without colour', survey.grey)
+    lines += _describe_names('of several pages, of which only the first is seen', survey.stacks)
     lines += _describe_groups('the same file as another', survey.copies)
     lines += _describe_groups('nearly the same picture as another', survey.alike)
     if survey.unreadable:
@@ -207,6 +212,7 @@ def _look_at(path: Path, stretch: str) -> _Look:
                 colour = image.convert('RGB')
             extremes = ImageStat.Stat(colour).extrema
             small = colour.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=3)
+        is_stack = _has_more_pages(image)
     if turned in _TURNS:
         small = small.transpose(_TURNS[turned])
     levels = np.asarray(small).astype(np.int16)
@@ -215,10 +221,25 @@ def _look_at(path: Path, stretch: str) -> _Look:
         size=size[::-1] if turned > 4 else size,
         is_flat=all(high - low <= _TOLERANCE for low, high in extremes),
         is_grey=int(np.ptp(levels, axis=2).max()) <= _TOLERANCE,
+        is_stack=is_stack,
         fingerprint=fingerprint(grey),
         look=shrink_look(grey),
     )
 
+
+def _has_more_pages(image: Image.Image) -> bool:
+    """Whether a file holds other pictures than its first: no smaller copies or masks of it."""
+    if image.format != 'TIFF':  # a JPEG of a telephone holds a preview, a WebP may be animated
+        return image.format in ('WEBP', 'PNG') and getattr(image, 'n_frames', 1) > 1
+    for page in range(1, getattr(image, 'n_frames', 1)):
+        image.seek(page)
+        if not image.tag_v2.get(_SUBFILE_TYPE, 0) & _COPY_OR_MASK:  # type: ignore[attr-defined]
+            return True
+    return False
+
+
+#: TIFF's tag of what a page is to others, and its bits of a smaller copy and of a mask.
+_SUBFILE_TYPE, _COPY_OR_MASK = 254, 0b101
 
 #: How EXIF's orientations are undone.
 _TURNS = {

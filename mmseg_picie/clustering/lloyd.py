@@ -35,8 +35,9 @@ def initial_fit(
     """
     if num_clusters > len(features):
         raise ValueError(
-            f'num_clusters must not exceed the number of gathered pixels, but got {num_clusters} '
-            f'clusters for {len(features)} pixels; gather more (images, larger views, '
+            'k-means needs a pixel for each centroid, but got '
+            f'{num_clusters} centroids (num_clusters times centroids_per_cluster) for '
+            f'{len(features)} gathered pixels; gather more (images, larger views, '
             'num_init_batches, max_init_points) or ask for fewer clusters.'
         )
     check_finite(features)

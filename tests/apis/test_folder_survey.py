@@ -127,3 +127,22 @@ def test_folders_without_an_image_are_refused(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'x')
     with pytest.raises(ValueError, match=r'no image of folder .* can be read, of 1: .*a\.jpg'):
         survey_folder(tmp_path)
+
+
+def test_files_of_several_pages_are_named(tmp_path):
+    """Smaller copies and masks of the picture, as in a map's pyramid, are no pages of their own."""
+    first, second = photo(0), photo(1)
+    first.save(tmp_path / 'single.tif')
+    first.save(tmp_path / 'stack.tif', save_all=True, append_images=[second])
+    first.save(tmp_path / 'moving.webp', save_all=True, append_images=[second])
+    first.save(tmp_path / 'phone.jpg', format='MPO', save_all=True, append_images=[second])
+    pages = [first.copy(), first.resize((160, 120)), first.convert('L')]
+    for page, kind in zip(pages, (0, 1, 4), strict=True):
+        page.encoderinfo = dict(tiffinfo={254: kind})
+    pages[0].save(
+        tmp_path / 'pyramid.tif', save_all=True, append_images=pages[1:], tiffinfo={254: 0}
+    )
+    survey = survey_folder(tmp_path)
+    assert survey.stacks == ['moving.webp', 'stack.tif']
+    (line,) = [line for line in describe_survey(survey) if 'pages' in line]
+    assert line == '2 of several pages, of which only the first is seen: moving.webp, stack.tif'

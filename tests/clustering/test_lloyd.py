@@ -164,5 +164,7 @@ def test_as_many_clusters_as_points_is_the_limit():
     points = randn(6, 2)
     found = initial_fit(points, 6, 3, seed=0)
     assert sorted(found.tolist()) == sorted(points.tolist())
-    with pytest.raises(ValueError, match='num_clusters must not exceed .* 7 clusters for 6 pixels'):
+    with pytest.raises(
+        ValueError, match='a pixel for each centroid, but got 7 centroids .* 6 gathered'
+    ):
         initial_fit(points, 7, 3, seed=0)

@@ -210,7 +210,7 @@ def test_an_initial_fit_that_fails_ends_every_rank_with_the_same_sentence(run_ra
     options = ('default_hooks.clustering.num_init_batches=1', 'model.decode_head.num_clusters=600')
     result = run_ranks(*options)
     assert result.returncode != 0
-    sentence = 'num_clusters must not exceed the number of gathered pixels, but got 600 clusters'
+    sentence = 'k-means needs a pixel for each centroid, but got 600 centroids'
     assert f'picie train: error: {sentence}' in result.stderr
 
 

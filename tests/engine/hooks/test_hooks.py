@@ -224,7 +224,7 @@ def test_an_auxiliary_head_has_clusters_of_its_own(tiny_config):
         ({'randomness.seed': None}, r'randomness\.seed must be set.*None'),
         (
             {'default_hooks.clustering.num_init_batches': 1, 'model.decode_head.num_clusters': 600},
-            r'num_clusters must not exceed .* 600 clusters for 512 pixels',
+            r'a pixel for each centroid, but got 600 centroids .* 512 gathered',
         ),
         (
             {'train_dataloader.sampler.type': 'DefaultSampler'},
