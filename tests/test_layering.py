@@ -15,6 +15,7 @@ TOOLBOX = {'mmengine', 'mmcv', 'mmseg'}
 SHARED = {
     'checkpoint_loading',
     'checkpoint_types',
+    'device_limits',
     'moved',
     'parents',
     'printing',
@@ -40,8 +41,8 @@ ALLOWED = {
         for level, floor in enumerate(FLOORS)
         for room in floor
     },
-    **{room: {'threads'} for room in PLAIN},
-    'acceleration': {'threads'},
+    **{room: {'device_limits', 'threads'} for room in PLAIN},
+    'acceleration': {'device_limits', 'threads'},
     **{piece: set() for piece in SHARED},
     'checkpoint_loading': {'checkpoint_types'},
     '__init__': SHARED.union(*FLOORS[:4]),

@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..device_limits import without_autocast
+
 FORWARD_DTYPES = ('float32', 'bfloat16', 'auto')
 # Functions of torch.cpu.
 _AMX, _AVX512_BF16 = '_is_amx_tile_supported', '_is_avx512_bf16_supported'
@@ -56,7 +58,9 @@ def forward_precision(dtype: str, device: torch.device) -> AbstractContextManage
     """
     is_fast = device.type == 'cpu' and bfloat16_is_fast()
     is_half = dtype == 'bfloat16' or (dtype == 'auto' and is_fast)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_half)
+    if not is_half:
+        return without_autocast(device.type)
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 @functools.cache

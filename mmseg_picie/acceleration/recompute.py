@@ -1,7 +1,7 @@
 """Less memory for the backward pass: cheap layers are computed again in it."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -66,13 +66,10 @@ class _Recomputed(nn.Module):
             return forward(*args, **kwargs)
         kind = args[0].device.type
         # Casts of weights, which mixed precision would make once for all, are made each time.
-        precision = partial(
-            torch.autocast,
-            kind,
-            torch.get_autocast_dtype(kind),
-            torch.is_autocast_enabled(kind),
-            cache_enabled=False,
-        )
+        precision: Any = nullcontext
+        if torch.amp.is_autocast_available(kind):
+            dtype, is_on = torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)
+            precision = partial(torch.autocast, kind, dtype, is_on, cache_enabled=False)
 
         def run(*args: Any, **kwargs: Any) -> Any:
             with precision():

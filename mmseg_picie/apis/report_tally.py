@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..clustering import confusion_matrix
+from ..device_limits import to_float64
 from ..visualization.report.findings import LINE_WIDTH
 from ..visualization.report.pictures import to_size
 from .report_images import SeenImage
@@ -91,7 +92,7 @@ class Tally:
         self.places += counts.reshape(self.places.shape) / clusters.size
 
     def _add_features(self, seen: SeenImage, number: int) -> None:
-        points = seen.features.flatten(1).T.double()
+        points = to_float64(seen.features.flatten(1).T)
         if self._features is None:
             self._features = points.new_zeros(number, points.shape[1])
         self._features.index_add_(0, torch.from_numpy(seen.cells.ravel()).to(points.device), points)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..device_limits import to_float64
+
 # What is computed per point is computed in blocks of at most this many entries (8 MiB of float32),
 # so that beside the points themselves no memory grows with points times clusters or dimensions, and
 # a block is still in the processor's cache when its points are summed.
@@ -35,7 +37,8 @@ class ClusterSums(NamedTuple):
     Attributes:
         sums (Tensor): (K, D) float32, sum of the points assigned to each cluster.
         counts (Tensor): (K,) int64, number of points assigned to each cluster.
-        sq_distance (Tensor): scalar float64, sum of squared distances to the nearest centroid.
+        sq_distance (Tensor): scalar float64, sum of squared distances to the nearest centroid; on
+            the CPU if the device has no float64.
     """
 
     sums: Tensor
@@ -111,15 +114,15 @@ def cluster_sums(features: Tensor, centroids: Tensor) -> ClusterSums:
     """
     sums = torch.zeros_like(centroids)
     counts = torch.zeros(len(centroids), dtype=torch.int64, device=centroids.device)
-    # Of all points together: |z - c|^2 = |z|^2 - score.
-    sq_norm, score = sums.new_zeros(2, dtype=torch.float64)
+    sq_distances = []
     for part in features.split(_block_size(centroids)):
         best, labels = centroid_scores(part, centroids).max(1)
         sums += torch.zeros_like(sums).index_add_(0, labels, part)
         counts += torch.bincount(labels, minlength=len(centroids))
-        sq_norm += torch.linalg.vecdot(part.flatten(), part.flatten())
-        score += best.sum()
-    sq_distance = sq_norm - score
+        # Of all points together: |z - c|^2 = |z|^2 - score.
+        norms = torch.linalg.vecdot(part.flatten(), part.flatten())
+        sq_distances.append(torch.stack([norms, -best.sum()]))
+    sq_distance = to_float64(torch.stack(sq_distances)).sum()
     if not sq_distance.isfinite():
         check_finite(features)
     return ClusterSums(sums, counts, sq_distance.clamp_(min=0))
@@ -146,7 +149,7 @@ def minibatch_update(state: KMeansState, batch: ClusterSums) -> KMeansState:
     """
     counts = state.counts + batch.counts
     # Rates in float64: counts pass 2^24, where float32 no longer holds every integer.
-    rate = (batch.counts / (counts.double() + 1e-6)).to(state.centroids.dtype)[:, None]
+    rate = (to_float64(batch.counts) / (to_float64(counts) + 1e-6)).to(state.centroids)[:, None]
     means = batch.sums / batch.counts.clamp(min=1).to(batch.sums.dtype)[:, None]
     return KMeansState(torch.lerp(state.centroids, means, rate), counts)
 

@@ -50,11 +50,11 @@ def merge_centroids(
     if num_clusters == number:
         return torch.arange(number, device=centroids.device)
     # On the CPU and in float64, so that it is the same on every device.
-    unit = F.normalize(centroids.double().cpu(), dim=1).numpy()
+    unit = F.normalize(centroids.cpu().double(), dim=1).numpy()
     merges = linkage(unit, 'average', metric='cosine')
     labels = _cut(merges, num_clusters)
     if counts is not None:
-        weights = counts.double().cpu().numpy()
+        weights = counts.cpu().double().numpy()
         least = min_share * weights.sum() / num_clusters
         for branches in range(num_clusters, number + 1):
             finer = _cut(merges, branches)

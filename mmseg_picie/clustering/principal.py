@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..device_limits import to_float64
+
 
 class Moments(NamedTuple):
     """Sums over pixels of stacked levels; those of a union of images are their sums.
@@ -40,9 +42,9 @@ def moments(points: Tensor) -> Moments:
         points (Tensor): (P, C).
 
     Returns:
-        Moments: on the device of the points.
+        Moments: on the device of the points, or on the CPU if it has no float64.
     """
-    points = points.double()
+    points = to_float64(points)
     return Moments(points.new_full((), len(points)), points.sum(0), points.T @ points)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from ..device_limits import to_float64
 from .kmeans import (
     ClusterSums,
     KMeansState,
@@ -201,7 +202,7 @@ class StreamingKMeans:
         """Fit the gathered points on the first process, and tell the others."""
         centroids = self._blank
         counts = torch.zeros(self.num_clusters, dtype=torch.int64, device=centroids.device)
-        sq_distance = torch.zeros((), dtype=torch.float64, device=centroids.device)
+        sq_distance = to_float64(centroids.new_zeros(()))
         if self._points is not None:
             try:
                 centroids, counts, sq_distance = self._fit_points(self._points.take())

@@ -1,6 +1,7 @@
 """The head whose classifier is the centroids of k-means."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..clustering import UNMATCHED, centroid_scores, merge_centroids, merge_scores
+from ..device_limits import without_autocast
 from .losses import balanced_weights, frequency_weights, view_cross_entropies
 from .view_head import Maps, ViewHead
 
@@ -199,9 +201,9 @@ class CentroidHead(ViewHead):
             losses['loss_cross'] = self.cross_weight * row[others].mean() / self.num_views
         return losses
 
-    def _full_precision(self) -> torch.autocast:
+    def _full_precision(self) -> AbstractContextManager:
         """Distances to centroids are too close to each other for half precision."""
-        return torch.autocast(self.centroids.device.type, enabled=False)
+        return without_autocast(self.centroids.device.type)
 
     def _class_weights(self) -> Tensor | None:
         """(V, K) weights of the clusters in the cross-entropy."""

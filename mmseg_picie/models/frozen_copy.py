@@ -5,6 +5,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from ..device_limits import without_autocast
+
 
 class FrozenCopy(nn.Module):
     """A copy of an encoder in eval mode, without gradients (PiCIE section 3.1).
@@ -37,7 +39,7 @@ class FrozenCopy(nn.Module):
             list[Tensor]: the encoder's maps, float32.
         """
         first = images if isinstance(images, Tensor) else images[0]
-        with torch.autocast(first.device.type, enabled=False):
+        with without_autocast(first.device.type):
             return list(self.encoder(images))
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..device_limits import without_autocast
 from .losses import mutual_information
 from .view_head import Maps, ViewHead
 
@@ -56,7 +56,7 @@ class IICHead(ViewHead):
         self, views: Sequence[Maps], labels: Sequence[Tensor] = ()
     ) -> dict[str, Tensor]:
         """Negative mutual information of the first two views: ``loss_iic``."""
-        with torch.autocast(views[0][0].device.type, enabled=False):
+        with without_autocast(views[0][0].device.type):
             first, second = (
                 self.cls_seg(self._transform_inputs(maps).float()).softmax(1) for maps in views[:2]
             )

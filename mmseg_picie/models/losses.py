@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..device_limits import to_float64
+
 
 def frequency_weights(counts: Tensor) -> Tensor:
     """Class weights of the released recipe: the frequency of each cluster.
@@ -16,7 +18,8 @@ def frequency_weights(counts: Tensor) -> Tensor:
     Returns:
         Tensor: (V, K) float32, each row sums to 1.
     """
-    return (counts / counts.sum(1, keepdim=True).double()).float()
+    exact = to_float64(counts)
+    return (exact / exact.sum(1, keepdim=True)).to(counts.device, torch.float32)
 
 
 def balanced_weights(counts: Tensor) -> Tensor:
@@ -29,8 +32,8 @@ def balanced_weights(counts: Tensor) -> Tensor:
         Tensor: (V, K) float32; the mean over all pixels is 1. Empty clusters weigh nothing.
     """
     used = (counts > 0).sum(1, keepdim=True)
-    weights = counts.sum(1, keepdim=True).double() / (used * counts.clamp(min=1))
-    return torch.where(counts > 0, weights, 0).float()
+    weights = to_float64(counts.sum(1, keepdim=True)) / to_float64(used * counts.clamp(min=1))
+    return torch.where(counts > 0, weights.to(counts.device, torch.float32), 0)
 
 
 def view_cross_entropies(

@@ -6,11 +6,12 @@ computed further in.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..device_limits import without_autocast
 
 # Sides of the image that a network is tried with, in turn: multiples of 32, and of the patches of
 # vision transformers that take nothing else (7, 8, 14, 16; 10, 12, 15, 20; 9, 18; 11, 13, 22, 26).
@@ -86,7 +87,7 @@ def measure_stride(network: nn.Module) -> int:
         for side in _TRIED_SIDES:
             image = torch.zeros(1, 3, side, side, device=weight.device, dtype=weight.dtype)
             try:
-                with _without_autocast(weight.device.type):
+                with without_autocast(weight.device.type):
                     maps = network(image)
             except (AssertionError, RuntimeError, ValueError):  # a side that it does not take
                 if side == _TRIED_SIDES[-1]:
@@ -99,12 +100,6 @@ def measure_stride(network: nn.Module) -> int:
         for module, mode in modes:
             module.training = mode
     raise AssertionError  # not reached
-
-
-def _without_autocast(device: str) -> AbstractContextManager:
-    """Within, a pass is in full precision, on devices that know another."""
-    is_known = torch.amp.is_autocast_available(device)
-    return torch.autocast(device, enabled=False) if is_known else nullcontext()
 
 
 class StrideFitting:

@@ -101,7 +101,7 @@ class ViewHead(BaseDecodeHead):
         names = list(meta['classes'])
         if self.map_meta.get('classes') != names:
             self.cluster_to_class.fill_(UNMATCHED)
-        self.cluster_to_class[list(views)] = cluster_to_class
+        self.cluster_to_class[list(views)] = cluster_to_class.to(self.cluster_to_class)
         stored = dict(classes=names)
         for key in ('palette', 'dataset'):
             if meta.get(key) is not None:
