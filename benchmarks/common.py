@@ -7,7 +7,6 @@ import copy
 import multiprocessing
 import os
 import platform
-import resource
 import shlex
 import statistics
 import sys
@@ -16,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,15 +22,19 @@ from unittest.mock import patch
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 from prettytable import PrettyTable, TableStyle
 
 from mmseg_picie.acceleration.allocator import choose_environment
+from mmseg_picie.apis.devices import peak_mib, read_kib
+from mmseg_picie.apis.epoch_timer import EpochTimer
 from mmseg_picie.apis.json_files import write_json
 from mmseg_picie.models.efficientnet_lite0 import SCHEME
+
+#: What the package measures by, too.
+__all__ = ['EpochTimer', 'peak_mib', 'read_kib']
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Distributions whose versions are told, where they are installed.
@@ -180,60 +182,11 @@ def train(
     return timer.epochs
 
 
-class EpochTimer:
-    """Times the parts of the epochs of one run, which they add up to.
-
-    Attributes:
-        epochs: Seconds of clustering, training, saving and evaluation of each epoch.
-    """
-
-    def __init__(self, runner: Runner) -> None:
-        self.epochs: list[dict[str, float]] = []
-        self._part: str | None = None
-        first, last = Hook(), Hook()  # one runs before, one behind all other hooks
-        for hook, point, part in (
-            (first, 'before_train_epoch', 'clustering'),
-            (last, 'before_train_epoch', 'training'),
-            (first, 'after_train_epoch', 'saving'),
-            (first, 'before_val', 'evaluation'),
-            (first, 'after_train', None),
-        ):
-            setattr(hook, point, partial(self._begin, part))
-        runner.register_hook(first, priority=0)
-        runner.register_hook(last, priority=100)
-
-    def _begin(self, part: str | None, runner: Runner) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        now = time.perf_counter()
-        if self._part is not None:
-            self.epochs[-1][self._part] += now - self._since
-        if part == 'clustering':
-            self.epochs.append(dict(clustering=0.0, training=0.0, saving=0.0, evaluation=0.0))
-        self._part, self._since = part, now
-
-
 def seconds_of(function: Callable[[], Any]) -> float:
     """Wall time of one call."""
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process in MiB."""
-    # ru_maxrss may be that of the process that started this one, so it is the second choice.
-    peak = read_kib('/proc/self/status', 'VmHWM')
-    return (peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
-
-
-def read_kib(path: str | Path, prefix: str) -> int:
-    """Sum of the entries of a file of /proc whose name starts so; 0 if there is no such file."""
-    try:
-        lines = Path(path).read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith(prefix))
 
 
 def run_child(function: Callable[..., Any], *args: Any, mimalloc: bool = True) -> Any:

@@ -1,10 +1,7 @@
 """How long a training on a folder will take, from a few timed steps."""
 
 import copy
-import math
-import time
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -16,6 +13,7 @@ from ..datasets.base import unchecked_files
 from ..datasets.sampler import SampleKey
 from ..models import CentroidHead, PiCIE
 from ..toolbox import without_notices
+from .devices import time_call
 
 #: Images that steps are timed with.
 NUM_IMAGES = 8
@@ -53,15 +51,42 @@ class Plan(NamedTuple):
     seconds: float
 
 
-def time_steps(config: Config, device: str) -> StepTimes:
-    """Time the steps of a training, on the first images and with random weights.
+class Steps(NamedTuple):
+    """Steps of a training that can be called again and again.
+
+    Attributes:
+        model (PiCIE): in train mode, with random weights and centroids.
+        batch (dict): preprocessed images of the training.
+        number (int): how many they are.
+        load (float): seconds to load one of them.
+    """
+
+    model: PiCIE
+    batch: dict[str, Any]
+    number: int
+    load: float
+
+    @torch.no_grad()
+    def encode(self) -> list[list[torch.Tensor]]:
+        """Forward all views by the frozen encoder, as for clustering and pseudo-labels."""
+        inputs, samples = self.batch['inputs'], self.batch['data_samples']
+        seen = self.model.forward_frozen(inputs, samples)
+        encoder = self.model._frozen_encoder[0]
+        return list(self.model.extract_views(seen, samples, encoder))
+
+    def train(self) -> None:
+        """Label, forward and propagate back."""
+        losses = self.model.loss(self.batch['inputs'], self.batch['data_samples'])
+        torch.stack(list(losses.values())).sum().backward()
+
+
+def prepare_steps(config: Config, device: torch.device, most: int = NUM_IMAGES) -> Steps:
+    """Build what the steps of a training need, on the first images and with random weights.
 
     Args:
         config (Config): of a training on images that exist.
-        device (str): such as 'cpu' or 'cuda:0'.
-
-    Returns:
-        StepTimes: the lesser of two measurements each.
+        device (torch.device): where the model is.
+        most (int): images at most.
     """
     init_default_scope('mmseg')
     with without_notices(), unchecked_files():
@@ -76,31 +101,34 @@ def time_steps(config: Config, device: str) -> StepTimes:
         if isinstance(head, CentroidHead):
             centroids = torch.randn_like(head.centroids)
             head.set_centroids(centroids, torch.ones_like(head.cluster_counts))
-    keys = _readable_keys(dataset)
-    load, items = _time(lambda: [dataset[key] for key in keys])
+    keys = _readable_keys(dataset, most)
+    load, items = time_call(lambda: [dataset[key] for key in keys], torch.device('cpu'))
     batch = model.data_preprocessor(pseudo_collate(items), True)
-
-    encoder = model.freeze_encoder()
-
-    def forward() -> None:
-        with torch.no_grad():
-            seen = model.forward_frozen(batch['inputs'], batch['data_samples'])
-            for _ in model.extract_views(seen, batch['data_samples'], encoder):
-                pass
-
-    def train() -> None:
-        losses = model.loss(batch['inputs'], batch['data_samples'])
-        torch.stack(list(losses.values())).sum().backward()
-
-    seconds = [load, _time(forward)[0], _time(train)[0]]
-    return StepTimes(*(value / len(keys) for value in seconds))
+    model.freeze_encoder()
+    return Steps(model, batch, len(keys), load / len(keys))
 
 
-def _readable_keys(dataset: torch.utils.data.Dataset) -> list[SampleKey]:
+def time_steps(config: Config, device: str) -> StepTimes:
+    """Time the steps of a training.
+
+    Args:
+        config (Config): of a training on images that exist.
+        device (str): such as 'cpu' or 'cuda:0'.
+
+    Returns:
+        StepTimes: the lesser of two measurements each.
+    """
+    place = torch.device(device)
+    steps = prepare_steps(config, place)
+    forward, train = (time_call(step, place)[0] for step in (steps.encode, steps.train))
+    return StepTimes(steps.load, forward / steps.number, train / steps.number)
+
+
+def _readable_keys(dataset: torch.utils.data.Dataset, most: int) -> list[SampleKey]:
     """Keys of the first images that can be read."""
     keys: list[SampleKey] = []
     for index in range(len(dataset)):  # type: ignore[arg-type]
-        if len(keys) == NUM_IMAGES:
+        if len(keys) == most:
             break
         key = SampleKey(0, 0, index)
         try:
@@ -109,18 +137,6 @@ def _readable_keys(dataset: torch.utils.data.Dataset) -> list[SampleKey]:
             continue
         keys.append(key)
     return keys
-
-
-def _time(step: Callable) -> tuple[float, object]:
-    """The shorter of two runs, and what it returns."""
-    best = math.inf
-    for _ in range(2):
-        start = time.perf_counter()
-        result = step()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return best, result
 
 
 def plan_training(

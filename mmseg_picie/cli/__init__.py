@@ -40,6 +40,7 @@ COMMANDS = {
     'export': 'write a checkpoint as ONNX or torch.export',
     'plot': 'draw the scores of a training',
     'check-data': 'check the data that a config reads',
+    'check-device': 'check that a device computes what a CPU does, and how fast',
     'convert': 'convert checkpoints and data sets',
     'demo': 'train on made-up scenes, print the scores, write overlays',
 }

@@ -197,8 +197,9 @@ class CentroidHead(ViewHead):
             )
         losses = {'loss_within': self.within_weight * row[view] / self.num_views}
         if len(row) > 1:
-            others = torch.arange(len(row), device=row.device) != view
-            losses['loss_cross'] = self.cross_weight * row[others].mean() / self.num_views
+            # One by one: a mask would have the host wait for the device.
+            others = torch.stack([row[i] for i in range(len(row)) if i != view])
+            losses['loss_cross'] = self.cross_weight * others.mean() / self.num_views
         return losses
 
     def _full_precision(self) -> AbstractContextManager:

@@ -1,5 +1,7 @@
 """Cases of what computes the same sooner."""
 
+from typing import Any
+
 import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
@@ -71,7 +73,7 @@ def keep(device: torch.device) -> Results:
 
 @case('weights after a step, view by view', slack=10)
 def step_by_view(device: torch.device) -> Results:
-    model = build(device).train()
+    model: Any = build(device).train()
     # Of plain descent, as Adam would take a step of full size in the direction of rounding errors.
     optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     log = train_view_by_view(model, draw_views(), optimiser)

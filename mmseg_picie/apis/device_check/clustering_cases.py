@@ -66,8 +66,14 @@ def refuse_nan(device: torch.device) -> Results:
     points, centroids = draw_points(1, 50).to(device), draw_points(2, K).to(device)
     check_finite(points)
     points[3, 4] = torch.nan
+    kmeans = StreamingKMeans(K, 1, 2)
+    kmeans.add(draw_points(1, 50).to(device)[None])
     refused = []
-    for function in (check_finite, lambda values: cluster_sums(values, centroids)):
+    for function in (
+        check_finite,
+        lambda values: cluster_sums(values, centroids),
+        lambda values: kmeans.add(values[None]),
+    ):
         try:
             function(points)
         except ValueError:

@@ -60,7 +60,7 @@ def lose(device: torch.device) -> Results:
         frequency=view_cross_entropies(unit, labels, centroids, frequency_weights(counts)).sum(),
         balanced=view_cross_entropies(unit, labels, centroids, balanced_weights(counts)).sum(),
         plain=view_cross_entropies(unit, labels, centroids).sum(),
-        information=mutual_information(*(each.softmax(1) for each in maps), 1),
+        information=mutual_information(maps[0].softmax(1), maps[1].softmax(1), 1),
     )
     return with_gradients(losses, *maps)
 
@@ -112,11 +112,11 @@ def learn_classifier(device: torch.device) -> Results:
         _fit(head, device)
         head.classify_by_centroids()  # what it starts with is drawn on the device
         maps = draw_maps(1, device)
-        losses = head.loss_by_views([[maps]], head.make_labels([[draw(2, 2, D, *_SIZE).to(device)]]))
-        weights = head.parameters_of_epoch()
-        results[predictor] = dict(
-            logits=head([maps]), **with_gradients(losses, maps, *weights)
+        losses = head.loss_by_views(
+            [[maps]], head.make_labels([[draw(2, 2, D, *_SIZE).to(device)]])
         )
+        weights = head.parameters_of_epoch()
+        results[predictor] = dict(logits=head([maps]), **with_gradients(losses, maps, *weights))
     return results
 
 

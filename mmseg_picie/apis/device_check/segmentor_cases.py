@@ -44,7 +44,7 @@ def build(device: torch.device, head: dict | None = None, **options: Any) -> PiC
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         model: Any = MODELS.build(ConfigDict({**config, **options}))
-    model = model.to(device)
+    model.to(device)
     for index, found in enumerate(model.heads().values()):
         if isinstance(found, CentroidHead):
             shape = found.cluster_counts.shape
@@ -75,19 +75,19 @@ def _draw_image(seed: int) -> Tensor:
 def train_once(model: PiCIE) -> Results:
     """Losses of a training step, and the size of each gradient."""
     data = model.data_preprocessor(draw_views(), True)
-    losses = model.train().loss(**data)
+    model.train()
+    losses = model.loss(**data)
     model.zero_grad()
     torch.stack(list(losses.values())).sum().backward()
-    weights = [weight for weight in model.parameters() if weight.grad is not None]
-    return dict(losses=losses, gradients=[weight.grad.norm() for weight in weights])
+    gradients = [weight.grad for weight in model.parameters()]
+    sizes = [gradient.norm() for gradient in gradients if gradient is not None]
+    return dict(losses=losses, gradients=sizes)
 
 
 @case('training step', slack=10)
 def train(device: torch.device) -> Results:
     second = dict(type='CentroidHead', num_clusters=2 * K, in_channels=D)
-    return dict(
-        one=train_once(build(device)), two=train_once(build(device, auxiliary_head=second))
-    )
+    return dict(one=train_once(build(device)), two=train_once(build(device, auxiliary_head=second)))
 
 
 @case('training step of a frozen backbone', slack=10)
@@ -100,7 +100,8 @@ def train_decoder(device: torch.device) -> Results:
 
 @case('training step, view by view', slack=10)
 def train_views(device: torch.device) -> Results:
-    model = build(device).train()
+    model = build(device)
+    model.train()
     data = model.data_preprocessor(draw_views(), True)
     return dict(losses=list(model.losses_by_view(**data)), separable=model.is_separable)
 

@@ -1,7 +1,7 @@
 """A second device, imitated on the CPU, so that a tensor left on the wrong one is found here.
 
-Its tensors are a subclass that lives in ordinary memory, says that it is elsewhere, and refuses what
-torch refuses there:
+Its tensors are a subclass that lives in ordinary memory, says that it is elsewhere, and refuses
+what torch refuses there:
 
 - operations of tensors of both places, seen where torch's kernels see them. As in torch, a tensor
   without dimensions on the CPU may take part in an elementwise operation, tensors on the CPU may
@@ -10,12 +10,13 @@ torch refuses there:
 - float64, if the device is to have none, as mps has none.
 
 What it cannot imitate: operations that a device lacks, its rounding, its order of sums, and its
-memory. A move is no part of a graph.
+memory. A move is no part of a graph. A few of torch's gradients, such as that of an empty part,
+make zeros on the CPU here, which is told as a mixture that a real device would not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,8 +68,8 @@ class Imitation(TorchFunctionMode):
             return answer if is_there else _call(func, args, kwargs)
         if func in _TO_HOST and is_there:
             raise TypeError(
-                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy "
-                'the tensor to host memory first.'
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to "
+                'copy the tensor to host memory first.'
             )
         if is_there and func in _SHOWING:  # which torch does for its own tensors only
             self.waits += 1
@@ -175,7 +176,7 @@ class OnDevice(Tensor):
         kwargs = kwargs or {}
         device = _active[-1]
         name = func._schema.name.removeprefix('aten::')
-        device.waits += name in _WAITING
+        device.waits += name in _WAITING or (name == 'index' and _has_mask(args[1]))
         _refuse_mixture(device.device, name, args, kwargs)
         with no_dispatch():
             result = func(*args, **kwargs)
@@ -209,6 +210,10 @@ def _refuse_mixture(device: torch.device, name: str, args: tuple, kwargs: dict) 
             f'Expected all tensors to be on the same device, but found at least two devices, '
             f'{device} and cpu! (in {name}, of shapes {[tuple(x.shape) for x in tensors]})'
         )
+
+
+def _has_mask(indices: Sequence) -> bool:
+    return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 
 def _call(func: Callable, args: tuple, kwargs: dict) -> Any:
