@@ -3,20 +3,20 @@
 import importlib.util
 import io
 import traceback
-from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from types import CodeType
 
 import numpy as np
 import pytest
 import torch
-from imitated_device import OnDevice, imitate
+from imitated_device import imitate
 from mmengine.config import Config
 from trace_calls import called, public_functions
 
 from mmseg_picie.apis import devices, prediction, runs
-from mmseg_picie.apis.device_check import CASES, segmentor_cases
+from mmseg_picie.apis.device_check import CASES, parity, report, segmentor_cases
 from mmseg_picie.apis.device_check.cases import LeftOut, compare
+from mmseg_picie.apis.device_check.rows import FAILED, LEFT_OUT
 
 ROOMS = ('clustering', 'views', 'acceleration', 'models')
 #: Functions of these rooms that need no case -> why.
@@ -208,60 +208,6 @@ def test_shapes_of_a_training_step_need_no_values():
     assert len(on_meta['gradients']) == len(on_cpu['gradients'])
 
 
-def refused(function: Callable) -> str:
-    with pytest.raises((RuntimeError, TypeError)) as error:
-        function()
-    return str(error.value)
-
-
-def test_the_imitated_device_refuses_what_torch_refuses():
-    here, scalar = torch.randn(4, 3), torch.tensor(2.0)
-    with imitate('cuda') as device:
-        there = here.to('cuda')
-        assert there.device == torch.device('cuda', 0) and here.device.type == 'cpu'
-        for mixed in (
-            lambda: there + here,
-            lambda: here.add_(there),
-            lambda: torch.tensor(1.0).add_(there.sum()),
-            lambda: torch.cat([there, here]),
-            lambda: torch.stack([there[0, 0], scalar]),
-            lambda: here[there[:, 0].long() * 0],
-            lambda: there.__setitem__((torch.tensor([0]),), here[:1]),
-            lambda: torch.nn.Linear(3, 2)(there),
-        ):
-            assert 'on the same device' in refused(mixed)
-        assert 'Use Tensor.cpu()' in refused(there.numpy)
-        assert 'Use Tensor.cpu()' in refused(lambda: np.asarray(there))
-        assert device.waits == 0
-
-
-def test_the_imitated_device_allows_what_torch_allows():
-    here, scalar = torch.randn(4, 3), torch.tensor(2.0)
-    with imitate('cuda') as device:
-        there = here.to('cuda')
-        results = [
-            there * scalar,
-            scalar - there,
-            there[torch.tensor([0, 2])],
-            there.new_zeros(3),
-            torch.arange(3, device=there.device),
-            torch.zeros(2, dtype=torch.float64).to(there),
-            there.double(),
-        ]
-        assert all(isinstance(each, OnDevice) for each in results)
-        there[:2] = here[:2]
-        there[torch.tensor([0])] = scalar
-        torch.testing.assert_close(there.cpu()[0], torch.full((3,), 2.0))
-        network = torch.nn.Linear(3, 2).to(there.device)
-        network(there).sum().backward()
-        assert isinstance(network.weight.grad, OnDevice)
-        assert device.waits == 0 and there.sum().item() and device.waits == 1
-    with imitate('mps', has_float64=False):
-        there = here.to('mps')
-        for wide in (there.double, lambda: torch.zeros(2, device='mps', dtype=torch.float64)):
-            assert 'float64' in refused(wide)
-
-
 #: What the recipes use beside PiCIE's own.
 RECIPE = {
     'model.decode_head.centroids_per_cluster': 2,
@@ -285,8 +231,10 @@ def test_a_training_and_a_prediction_stay_on_the_device(kind, tiny_config, tmp_p
             found[place] = _train_and_predict(config, torch.device('cpu'), out)
             continue
         monkeypatch.setattr('mmengine.device.utils.DEVICE', kind)
-        with imitate(kind, has_float64=kind != 'mps') as device:
+        with imitate(kind, has_float64=kind != 'mps') as device, called() as codes:
             found[place] = _train_and_predict(config, device.device, out)
+        functions = public_functions(['acceleration'])
+        assert all(functions[name] in codes for name in WITHOUT_CASE['called in the epoch below'])
     assert found['cpu'][0] == pytest.approx(found[kind][0], rel=1e-3)
     assert found['cpu'][1].shape == found[kind][1].shape
     assert (found['cpu'][1] == found[kind][1]).mean() > 0.98
@@ -309,6 +257,20 @@ def _train_and_predict(config: Config, device: torch.device, out) -> tuple[list[
     model = prediction.load_model(config, f'{config.work_dir}/epoch_2.pth', 'cpu').to(device)
     prediction.predict_files(model, prediction.find_sources([str(image)]), str(out))
     return losses, np.array(Image.open(out / 'labels' / f'{image.stem}.png'))
+
+
+@pytest.mark.slow
+def test_the_check_of_a_device_runs_on_one(monkeypatch):
+    some = ("Lloyd's k-means", 'training step')
+    monkeypatch.setattr(parity, 'CASES', {name: CASES[name] for name in some})
+    monkeypatch.setattr(torch.mps, 'synchronize', lambda: None)
+    with imitate('mps', has_float64=False) as device:
+        found = report.check(device.device, quick=True)
+    assert [row for row in found.rows if row.result == FAILED] == []
+    left_out = {row.check for row in found.rows if row.result == LEFT_OUT}
+    assert left_out == {'step in mixed precision', 'k-means of faiss-gpu'}
+    losses = next(row for row in found.rows if row.check == 'losses of the epoch')
+    assert max(losses.values.values()) < 1e-4
 
 
 def test_a_device_is_waited_for_before_the_clock_is_read(monkeypatch):
