@@ -28,13 +28,11 @@ from mmengine.utils import import_modules_from_strings
 from prettytable import PrettyTable, TableStyle
 
 from mmseg_picie.acceleration.allocator import choose_environment
-from mmseg_picie.apis.devices import peak_mib, read_kib
+from mmseg_picie.apis.devices import peak_mib as peak_mib  # which scripts take from here
+from mmseg_picie.apis.devices import read_kib as read_kib
 from mmseg_picie.apis.epoch_timer import EpochTimer
 from mmseg_picie.apis.json_files import write_json
 from mmseg_picie.models.efficientnet_lite0 import SCHEME
-
-#: What the package measures by, too.
-__all__ = ['EpochTimer', 'peak_mib', 'read_kib']
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Distributions whose versions are told, where they are installed.
