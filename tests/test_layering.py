@@ -16,6 +16,7 @@ SHARED = {
     'checkpoint_loading',
     'checkpoint_types',
     'device_limits',
+    'launched',
     'moved',
     'parents',
     'printing',

@@ -16,12 +16,21 @@ from ..clustering import UNMATCHED
 from ..datasets.image_files import find_images
 from ..datasets.stretching import check_stretch
 from ..evaluation.score_checks import MAX_SHARE
+from ..launched import find_rank
 from ..models import PiCIE
 from ..toolbox import without_notices
 from .file_labelling import Source, label_files
 from .labelling import Labeller
 from .overlays import OverlayPainter
 from .result_files import RESULTS, ResultWriter
+from .share_records import (
+    ShareRecords,
+    describe_model,
+    describe_names,
+    forget_shares,
+    has_records,
+)
+from .shares import Share
 from .stretch_option import read_stretch
 
 #: What ids a label map may hold.
@@ -32,11 +41,13 @@ class Predicted(NamedTuple):
     """What a prediction leaves.
 
     Attributes:
-        legend (Path): says what the ids of the label maps mean.
-        failures (list[str]): a sentence for each image that could not be read.
+        legend (Path, optional): says what the ids of the label maps mean; None if other shares of
+            the images are not done yet, the last of which writes it.
+        failures (list[str]): a sentence for each image that could not be read: of this share, or
+            of all if there is a legend.
     """
 
-    legend: Path
+    legend: Path | None
     failures: list[str]
 
 
@@ -144,6 +155,7 @@ def predict_files(
     scale: str | float = 'auto',
     stretch: str | None = None,
     resume: bool = False,
+    share: Share | None = None,
 ) -> Predicted:
     """Segment images and write the results.
 
@@ -168,12 +180,15 @@ def predict_files(
             config's test pipeline by default.
         resume (bool): whether to pass over images whose results are there. They must be of the same
             model and options.
+        share (Share, optional): which of the images to segment; all by default. The results of
+            this share that are there are passed over if they are of the same model and options.
 
     Returns:
         Predicted: the legend, and why images were left out.
 
     Raises:
-        ValueError: If classes are asked for that the model does not know, or a rule makes no sense.
+        ValueError: If classes are asked for that the model does not know, a rule makes no sense, or
+            the results of other shares are of another model or other options.
     """
     head, meta = model.decode_head, model.dataset_meta
     cluster_to_class = head.cluster_to_class[head.predict_views[0]].cpu().numpy()
@@ -189,19 +204,49 @@ def predict_files(
     painter = OverlayPainter(meta['classes'], meta['palette'], opacity, outlines)
     writer = ResultWriter(out_dir, head.num_clusters, table, painter)
     sources = list(sources)
-    failures = label_files(Labeller(model, scale), sources, writer, stretch, resume)
-    counts = writer.counts
-    if counts.max() > MAX_SHARE * counts.sum() and len(sources) > 1:
-        name = meta['classes'][int(counts.argmax())]
-        print_log(
-            f'{100 * counts.max() / counts.sum():.0f} % of all pixels are {name}, so the segments '
-            'tell little; use the checkpoint of another epoch, or train on images like these.',
-            logger='current',
-            level=logging.WARNING,
-        )
+    options = dict(ids=ids, opacity=opacity, outlines=outlines, scale=str(scale), stretch=stretch)
+
+    def make_records() -> ShareRecords:
+        names = describe_names([source.name for source in sources])
+        return ShareRecords(out_dir, dict(model=describe_model(model), images=names, **options))
+
+    labeller = Labeller(model, scale)
+    if share is None:
+        if not resume:
+            forget_shares(out_dir)
+        elif has_records(out_dir):
+            make_records().check(ignored=['images'])
+        failures = label_files(labeller, sources, writer, stretch, resume)
+    else:
+        records = make_records()
+        records.begin(share, resume)
+        failures = label_files(labeller, share.take(sources), writer, stretch, resume=True)
+        others = records.finish(share, writer.read_tally(), failures)
+        if others is None:
+            return Predicted(None, failures)
+        for other in others:
+            writer.add_tally(other['tally'])
+            failures = failures + other['failures']
+    _warn_of_one_name(writer, meta['classes'], len(sources))
     return Predicted(writer.write_legend(), failures)
 
 
+def _warn_of_one_name(writer: ResultWriter, classes: Sequence[str], number: int) -> None:
+    """Say so if nearly all pixels of several images are of one cluster."""
+    counts = writer.counts
+    if counts.max() > MAX_SHARE * counts.sum() and number > 1:
+        print_log(
+            f'{100 * counts.max() / counts.sum():.0f} % of all pixels are '
+            f'{classes[int(counts.argmax())]}, so the segments tell little; use the checkpoint of '
+            'another epoch, or train on images like these.',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
 def default_device() -> str:
-    """The GPU if there is one, else the CPU."""
-    return 'cuda:0' if torch.cuda.is_available() else 'cpu'
+    """The GPU if there is one, else the CPU; processes of one job have one GPU each."""
+    if not torch.cuda.is_available():
+        return 'cpu'
+    rank = find_rank()
+    return f'cuda:{0 if rank is None else rank.local % torch.cuda.device_count()}'

@@ -94,6 +94,19 @@ class ResultWriter:
                 return True
         return False
 
+    def read_tally(self) -> dict[str, list[int]]:
+        """What was counted, for :meth:`add_tally` of another writer."""
+        return dict(clusters=self.counts.tolist(), ids_before=self._old_counts.tolist())
+
+    def add_tally(self, tally: dict[str, list[int]]) -> None:
+        """Add what the writer of other images has counted, to the legend.
+
+        Args:
+            tally (dict): of :meth:`read_tally`, with the same clusters and ids.
+        """
+        self.counts += np.array(tally['clusters'], dtype=np.int64)
+        self._old_counts += np.array(tally['ids_before'], dtype=np.int64)
+
     def write_legend(self) -> Path:
         """Describe the ids of the label maps.
 
@@ -105,7 +118,8 @@ class ResultWriter:
         np.add.at(shares, self._ids, self.counts)
         total = max(1, int(shares.sum()))
         legend: dict[int, dict] = {}
-        order = np.lexsort((-self.counts, -shares[self._ids]))
+        # Of clusters with one id the first gives the colour, whatever was counted before this call.
+        order = np.argsort(-shares[self._ids], kind='stable')
         for cluster in order.tolist():
             number = int(self._ids[cluster])
             is_class = self._table is None or number != self._no_class

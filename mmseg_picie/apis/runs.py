@@ -1,26 +1,27 @@
 """Train and test by a config: launcher, runner, options, results."""
 
-import datetime
-import gc
 import logging
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-import torch.distributed
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import barrier, is_distributed, is_main_process, master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS, RUNNERS
+from mmseg.registry import DATASETS, MODEL_WRAPPERS, RUNNERS
+from torch import nn
 
 from ..engine import ConsoleHook
+from ..engine.distributed import check_norms, check_wrapper
 from ..engine.facts import describe_scores, log_file
 from ..engine.folder_lock import lock_folder
 from ..engine.hooks import FittingWeightsHook
+from ..models import PiCIE
 from ..whole_files import write_whole
+from .launchers import leave_process_group, prepare_launcher
 from .near_names import registered_types, suggest
 from .quiet import QuietLog
 
@@ -39,9 +40,6 @@ __all__ = [
     'use_tta',
     'write_predictions',
 ]
-
-# What a launcher of the kind of torchrun sets for each of its processes.
-RENDEZVOUS_VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 class Done(NamedTuple):
@@ -115,7 +113,7 @@ def build_runner(cfg: Config, verbose: bool = True) -> Runner:
         Runner: before any training or testing.
 
     Raises:
-        ValueError: If there is no such runner.
+        ValueError: If there is no such runner, or its ranks cannot train the model.
     """
     kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
     if kind is None:
@@ -137,7 +135,17 @@ def build_runner(cfg: Config, verbose: bool = True) -> Runner:
 
 
 class WholeConfig(Runner):
-    """A runner that writes its config into the work folder as a whole."""
+    """A runner that writes its config into the work folder as a whole, and checks its ranks."""
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several ranks, if they can train it; nothing on one process."""
+        if self.distributed:
+            if get_device() == 'cpu':
+                check_norms(model, self.cfg.get('sync_bn'))
+            if isinstance(model, PiCIE) and model_wrapper_cfg is not None:
+                kind = model_wrapper_cfg.get('type', 'MMDistributedDataParallel')
+                check_wrapper(MODEL_WRAPPERS.get(kind) if isinstance(kind, str) else kind)
+        return super().wrap_model(model_wrapper_cfg, model)
 
     @master_only
     def dump_config(self) -> None:
@@ -197,57 +205,6 @@ def require_device_for_amp(cfg: Config) -> None:
             f'optim_wrapper.type: AmpOptimWrapper needs a GPU, and the only device here is {device}'
             '; on a CPU set it to CPUAmpOptimWrapper, or to OptimWrapper and give --amp'
         )
-
-
-def prepare_launcher(cfg: Config) -> None:
-    """Make ready what mmengine needs to start the distributed job that the config asks for.
-
-    On a GPU that is nothing. On a CPU mmengine's own start would call CUDA, so the process group
-    is made here, with gloo, and the model is to be wrapped without device ids.
-
-    Args:
-        cfg (Config): with `launcher`; on a CPU its `model_wrapper_cfg` is set.
-
-    Raises:
-        ValueError: If the launcher cannot work here.
-    """
-    if cfg.launcher == 'none':
-        return
-    if cfg.launcher == 'pytorch':
-        missing = [name for name in RENDEZVOUS_VARIABLES if name not in os.environ]
-        if missing:
-            raise ValueError(
-                f'pytorch needs {", ".join(missing)} in the environment; start the job with '
-                'torchrun, or with tools/dist_train.sh or tools/dist_test.sh'
-            )
-    if get_device() != 'cpu':
-        return
-    if cfg.launcher != 'pytorch':
-        raise ValueError(
-            f'{cfg.launcher} needs GPUs and none is visible; on CPUs use --launcher pytorch with '
-            'torchrun'
-        )
-    seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
-    timeout = None if seconds is None else datetime.timedelta(seconds=seconds)
-    torch.distributed.init_process_group('gloo', timeout=timeout)
-    wrapper = dict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False),
-    )
-    wrapper.update(cfg.get('model_wrapper_cfg') or {})
-    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
-
-
-def leave_process_group() -> None:
-    """Leave the distributed job, if this process is in one, after its work is done.
-
-    The threads of gloo abort a process that ends while they still run.
-    """
-    if is_distributed():
-        gc.collect()  # a runner that is done with, whose wrapped model holds the group
-        barrier()
-        torch.distributed.destroy_process_group()
 
 
 def show_predictions(cfg: Config, folder: str | None, window: bool, seconds: float) -> None:

@@ -40,11 +40,14 @@ from .segment_request import (
     open_results,
 )
 from .segment_result import SegmentResult
+from .shares import parse_share
 from .stretch_option import set_stretch
 from .suggest_k import suggest_k, write_advice
 
-__all__ = ['Request', 'segment', 'segment_folder', 'show_config']
+__all__ = ['NO_SHARE', 'Request', 'segment', 'segment_folder', 'show_config']
 
+#: The share of a call that trains alone.
+NO_SHARE = 'none'
 #: Facts that are of a call, and not of the model.
 _OF_CALL = ('state', 'settings', 'images', 'device', 'seconds', 'report')
 
@@ -64,7 +67,8 @@ def segment(
     stretch: str | None = None,
     refine: str | None = None,
     device: str | None = None,
-) -> SegmentResult:
+    share: str | None = None,
+) -> SegmentResult | None:
     """Segment a folder of images: what the command ``picie segment`` does.
 
     Args:
@@ -85,9 +89,12 @@ def segment(
         refine (str, optional): 'crf' to move borders of segments to edges of colours; needs the
             extra ``crf``.
         device (str, optional): such as 'cpu' or 'cuda:0'; the GPU if there is one.
+        share (str, optional): which of the images to segment, as of :func:`.shares.parse_share`, or
+            'none' to train alone; all by default.
 
     Returns:
-        SegmentResult: maps, legend, names, report.
+        SegmentResult or None: maps, legend, names, report; None if other shares are not done yet,
+            the last of which writes legend and report.
 
     Raises:
         OSError: If a folder is missing or cannot be written.
@@ -108,27 +115,41 @@ def segment(
         **{name: None if path is None else str(path) for name, path in paths.items()},
     )
     with quiet_toolbox():
-        return segment_folder(request, device or default_device())
+        return segment_folder(request, device or default_device(), share=share)
 
 
-def segment_folder(request: Request, device: str, verbose: bool = False) -> SegmentResult:
+def segment_folder(
+    request: Request, device: str, verbose: bool = False, share: str | None = None
+) -> SegmentResult | None:
     """Do what a request says, or what is left of it.
 
     Args:
         request (Request): what to do.
         device (str): such as 'cpu' or 'cuda:0'.
         verbose (bool): whether the log of the training is shown.
+        share (str, optional): as of :func:`segment`.
 
     Returns:
-        SegmentResult: as of :func:`segment`.
+        SegmentResult or None: likewise.
 
     Raises:
         OSError: As of :func:`segment`.
         ValueError: Likewise.
     """
     start, out = time.monotonic(), Path(request.out)
+    part = None if share in (None, NO_SHARE) else parse_share(str(share))
     list_photographs(request.folder)  # which has the words for a folder without any
     sources = find_sources([request.folder])
+    if share == NO_SHARE and request.model is not None:
+        raise ValueError(
+            f'share {NO_SHARE!r} is to train alone, but a model is taken as it is; leave one of the '
+            'two out.'
+        )
+    if part is not None and not Path(request.model or out / MODEL_FILE).is_file():
+        raise ValueError(
+            f'share is {share!r}, but {out} holds no model yet, and every share would train one; '
+            f'train it first, by the same command with the share {NO_SHARE!r}.'
+        )
     # Before long work, as its package may be missing.
     crf = None if request.refine is None else DenseCRF(scale=REFINING_SCALE)
     facts = open_results(request, len(sources))
@@ -136,6 +157,9 @@ def segment_folder(request: Request, device: str, verbose: bool = False) -> Segm
         path = request.model or out / MODEL_FILE
         if not Path(path).is_file():
             _make_model(request, facts, device, verbose)
+        if share == NO_SHARE:
+            say(f'{path} is ready; segment the images by the same command with other shares.')
+            return None
         model = read_model(path, device)
         model.crf = crf or model.crf
         if request.stretch is not None:
@@ -148,10 +172,14 @@ def segment_folder(request: Request, device: str, verbose: bool = False) -> Segm
             scale=request.scale,
             stretch=request.stretch,
             resume=True,
+            share=part,
         )
+        for failure in done.failures:
+            say(failure)
+        if done.legend is None:
+            say(f'Share {part} is done; the last share to end writes the legend and the report.')
+            return None
         facts['report'] = _report(request, model, sources, facts)
-    for failure in done.failures:
-        say(failure)
     if facts.get('scores'):
         say(f'On the labelled images: {describe_scores(facts["scores"])}')
     facts |= dict(state='finished', device=device, seconds=round(time.monotonic() - start, 1))

@@ -137,7 +137,10 @@ def open_results(request: Request, number: int) -> dict[str, Any]:
     path = Path(request.out, RUN_FILE)
     if not path.is_file():
         out = Path(request.out)
-        if out.is_dir() and any(path.name != LABELLED_FILE for path in out.iterdir()):
+        # A share that began at the same time may be writing it, or have written it by now.
+        others = [path.name for path in out.iterdir()] if out.is_dir() else []
+        others = [name for name in others if not name.startswith(f'.{RUN_FILE}.partial-')]
+        if others and others != [LABELLED_FILE] and not path.is_file():
             raise ValueError(
                 f'out is {out}, which holds other files than results; give a new folder.'
             )

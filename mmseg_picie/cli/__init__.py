@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import register
 from ..acceleration.allocator import restart_with_mimalloc
+from ..launched import is_first
 from ..parents import end_with_parent
 from ..toolbox import check_toolbox
 from ..version import __version__
@@ -55,8 +56,6 @@ CONVERTERS = {
 _TRAINING = ('segment', 'train', 'fit-centroids')
 #: Commands that run others.
 _PARENTS = ('compare', 'few-labels', 'demo')
-#: What tells a process of a distributed job which one it is.
-_RANK_VARIABLES = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 
 
 def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
@@ -129,7 +128,7 @@ def _load_toolbox(parser: argparse.ArgumentParser, says: bool = True) -> None:
         check_toolbox()
     except ImportError as error:
         parser.exit(1, f'{parser.prog}: {error}\n')
-    if says and all(os.environ.get(name, '0') == '0' for name in _RANK_VARIABLES):
+    if says and is_first():
         print('Loading PyTorch and MMSegmentation ...', flush=True)
     register()
 

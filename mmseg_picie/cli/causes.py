@@ -33,7 +33,7 @@ _BUILDING: dict[str, set[str] | None] = {
     },
     'mmengine/dataset/base_dataset.py': None,
     'mmseg/apis/inference.py': {'init_model'},
-    'mmseg_picie/apis/runs.py': {'prepare_launcher'},
+    'mmseg_picie/apis/launchers.py': {'prepare_launcher'},
     'mmseg_picie/datasets/base.py': {'__getitem__'},
     'torch/serialization.py': None,
     'torch/utils/data/dataloader.py': {'__init__'},

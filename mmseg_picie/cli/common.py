@@ -75,6 +75,22 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_share(parser: argparse.ArgumentParser, more: str = '') -> None:
+    """Add the option that shares images out over calls.
+
+    Args:
+        parser: The command's parser.
+        more: What else it may be.
+    """
+    parser.add_argument(
+        '--share',
+        metavar='SHARE',
+        help='segment one of several shares of the images: I/N, such as 2/8; array, the task of a '
+        'Slurm array; ranks, the process of a job of torchrun, srun or mpirun'
+        f'{more}. A share that was stopped goes on where it was; the last to end writes the summary',
+    )
+
+
 def check_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """End the command if the config is no file or a word of `--cfg-options` is malformed.
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from ..launched import is_first
 from ..printing import printable
 from ..version import __version__
 from .causes import Mistake, find_cause
@@ -103,7 +104,7 @@ def _is_distributed() -> bool:
 
 def _let_first_rank_speak() -> None:
     """Wait in other processes of a job: if the first has the same to say, it ends the job."""
-    if os.environ.get('RANK', '0') != '0':
+    if not is_first():
         time.sleep(_PATIENCE)
 
 

@@ -1,6 +1,7 @@
 """Segment images with a checkpoint: label maps, overlays and a legend.
 
-Clusters carry the names of classes if the checkpoint was validated on labels.
+Clusters carry the names of classes if the checkpoint was validated on labels. With --share, several
+calls segment the images together, on as many machines as there are.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='pass over images whose results are in the folder, of the same model and options',
     )
+    common.add_share(parser)
     common.add_cfg_options(parser)
     common.add_verbose(parser)
 
@@ -74,8 +76,11 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Segment."""
     from ..apis import prediction
+    from ..apis.shares import parse_share
     from ..models.dense_crf import REFINING_SCALE, DenseCRF
 
+    with common.refuse(parser, '--share'):
+        share = None if args.share is None else parse_share(args.share)
     cfg = common.read_config(parser, args, predicts=True)
     common.require(parser, args, cfg, 'model', 'inference')
     device = args.device or prediction.default_device()
@@ -86,7 +91,11 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if args.refine == 'crf' and model.crf is None:
         model.crf = DenseCRF(scale=REFINING_SCALE)
     classes = model.decode_head.num_clusters
-    print(f'{len(sources)} images, {classes} clusters, {device}', flush=True)
+    number = len(sources) if share is None else len(share.take(sources))
+    part = (
+        f'{number} images' if share is None else f'share {share}: {number} of {len(sources)} images'
+    )
+    print(f'{part}, {classes} clusters, {device}', flush=True)
     with common.refuse(parser, '--scale'):
         prediction.Labeller(model, args.scale)
     done = prediction.predict_files(
@@ -99,13 +108,17 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         args.scale,
         args.stretch,
         args.resume,
+        share,
     )
+    for failure in done.failures:
+        print(printable(failure), file=sys.stderr)
+    if done.legend is None:
+        print(f'share {share} is done; the last share to end writes the legend')
+        return
     print(
         f'{len(sources) - len(done.failures)} images segmented; label maps, overlays and '
         f'{done.legend.name} are in {args.out_dir}'
     )
     if done.failures:
-        for failure in done.failures:
-            print(printable(failure), file=sys.stderr)
         sentence = f'{len(done.failures)} of {len(sources)} images could not be read'
         parser.exit(1, f'{parser.prog}: {sentence}; they are named above.\n')

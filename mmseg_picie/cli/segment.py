@@ -3,7 +3,7 @@
 Looks at the folder, trains on it, and segments all images. DIR then holds label maps, overlays, a
 legend, a report to look at in a browser, and model.pth, the model in one file, which segments other
 folders: picie segment --model DIR/model.pth OTHER_FOLDER. The same command goes on where it was
-stopped.
+stopped. With --share none it trains alone; calls with other shares then segment the images together.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=('crf',),
         help='move borders of segments to edges of colours (extra crf)',
     )
+    common.add_share(parser, more='; none, to train alone, which comes first')
     parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
     parser.add_argument(
         '--show-config', action='store_true', help='print the config of the recipe, and end'
@@ -104,7 +105,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     """Segment.
 
     Returns:
-        What is in the folder of the results; None for `--show-config`.
+        What is in the folder of the results; None for `--show-config`, and for a share that is not
+        the last.
     """
     from ..apis import prediction
     from ..apis import segment as segmenting
@@ -123,7 +125,9 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:
     device = args.device or prediction.default_device()
     with common.refuse(parser, '--device'):
         prediction.check_device(device)
-    result = segmenting.segment_folder(request, device, args.verbose)
+    result = segmenting.segment_folder(request, device, args.verbose, args.share)
+    if result is None:
+        return None
     common.print_facts(
         {
             'Report': result.report(),

@@ -11,10 +11,11 @@ from mmengine.dist import (
     get_world_size,
     is_main_process,
 )
-from mmengine.model import is_model_wrapper
+from mmengine.model import MMSeparateDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parallel import DistributedDataParallel
 
 from ..clustering import ClusterSums
 
@@ -22,6 +23,52 @@ from ..clustering import ClusterSums
 def unwrap_model(runner: Runner) -> nn.Module:
     """The runner's model, without the wrapper that it has on several ranks."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def check_wrapper(kind: type[nn.Module] | None) -> None:
+    """Refuse a wrapper under which a rank does not hold the whole model.
+
+    Clusters and pseudo-labels are made with the encoder by itself, outside of the wrapper.
+
+    Args:
+        kind (type, optional): of the wrapper; None is left to what builds it.
+
+    Raises:
+        ValueError: If it is one that shards the weights, or wraps parts of the model apart.
+    """
+    if kind is None:
+        return
+    is_plain = issubclass(kind, DistributedDataParallel)
+    if not is_plain or issubclass(kind, MMSeparateDistributedDataParallel):
+        raise ValueError(
+            'model_wrapper_cfg.type must be MMDistributedDataParallel for PiCIE, as every rank '
+            f'clusters with the whole encoder, but is {kind.__name__}; leave model_wrapper_cfg '
+            '(or strategy) out, and where memory is short set activation_checkpointing or a '
+            'smaller batch size.'
+        )
+
+
+def check_norms(model: nn.Module, sync_bn: str | None) -> None:
+    """Refuse norms over all ranks on CPUs, where torch cannot compute them.
+
+    Args:
+        model (nn.Module): not wrapped.
+        sync_bn (str, optional): the config's, which turns all norms into such.
+
+    Raises:
+        ValueError: If there would be any.
+    """
+    kinds = {'sync_bn': sync_bn is not None}
+    kinds["a norm_cfg of type 'SyncBN'"] = any(
+        isinstance(part, nn.SyncBatchNorm) for part in model.modules()
+    )
+    found = [name for name, is_there in kinds.items() if is_there]
+    if found:
+        raise ValueError(
+            f'the config has {" and ".join(found)}, but torch has SyncBatchNorm on GPUs alone, and '
+            "the ranks are on CPUs; leave sync_bn out and use norms of type 'BN', whose running "
+            'statistics are averaged over the ranks after every epoch.'
+        )
 
 
 class ProcessGroup:

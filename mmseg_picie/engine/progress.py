@@ -9,6 +9,8 @@ from mmengine.dist import is_main_process
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..launched import is_first
+
 Item = TypeVar('Item')
 
 
@@ -40,7 +42,7 @@ class Bar:
         if Bar._shown is not None:  # an error has left it
             Bar._shown.stop()
         self._progress: Progress | None = None
-        if not is_main_process():
+        if not (is_main_process() and is_first()):
             return
         console = get_console()
         if not (console.is_terminal and console.is_interactive):

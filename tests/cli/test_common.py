@@ -3,6 +3,7 @@
 They are run on a stock segmentor, so that what is proven here does not hang on the method.
 """
 
+import itertools
 import json
 import os
 import socket
@@ -18,8 +19,9 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_picie.apis import runs
+from mmseg_picie.apis import launchers, runs
 from mmseg_picie.cli import main
+from mmseg_picie.launched import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 
@@ -235,9 +237,48 @@ def test_launcher_without_torchrun_is_refused(refusal):
     assert 'pytorch needs RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT' in message
 
 
-def test_slurm_without_gpu_is_refused(refusal, monkeypatch):
-    monkeypatch.setattr('mmseg_picie.apis.runs.get_device', lambda: 'cpu')
-    assert 'slurm needs GPUs' in refusal('train', '--launcher', 'slurm')
+@pytest.mark.parametrize(
+    ('launcher', 'variables'),
+    [
+        (
+            'slurm',
+            dict(SLURM_PROCID=0, SLURM_NTASKS=1, SLURM_LOCALID=0, SLURM_NODELIST='localhost'),
+        ),
+        ('mpi', dict(PMI_RANK=0, PMI_SIZE=1, MPI_LOCALRANKID=0, MPI_LOCALNRANKS=1)),
+    ],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason='proves the start without a GPU')
+def test_slurm_and_mpi_start_gloo_on_a_cpu(run, monkeypatch, launcher, variables):
+    with socket.socket() as probe:  # let the system choose a free port
+        probe.bind(('127.0.0.1', 0))
+        monkeypatch.setenv('MASTER_PORT', str(probe.getsockname()[1]))
+    for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR'):
+        monkeypatch.setenv(name, '')  # what is set in the test goes with it
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+    try:
+        cfg = run('train', '--launcher', launcher, '--cfg-options', 'find_unused_parameters=True')
+        assert torch.distributed.get_backend() == 'gloo'
+        assert torch.distributed.get_world_size() == 1
+    finally:
+        torch.distributed.destroy_process_group()
+    assert cfg.launcher == 'pytorch'
+    assert cfg.model_wrapper_cfg == dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=True,
+        device_ids=None,
+    )
+
+
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_a_launcher_that_has_not_started_the_command_is_refused(refusal, monkeypatch, launcher):
+    for names in itertools.chain(*VARIABLES.values()):
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+    message = refusal('train', '--launcher', launcher)
+    assert message.startswith(f'argument --launcher: {launcher} needs ')
+    assert 'start the job with' in message
 
 
 def test_show_and_out_reach_hook_and_metric(run, checkpoint):
@@ -303,10 +344,10 @@ def test_what_holds_a_process_group_is_gone_before_it_is_left(monkeypatch):
     held = weakref.ref(runner)
     del runner
     found = []
-    monkeypatch.setattr(runs, 'is_distributed', lambda: True)
-    monkeypatch.setattr(runs, 'barrier', lambda: None)
+    monkeypatch.setattr(launchers, 'is_distributed', lambda: True)
+    monkeypatch.setattr(launchers, 'barrier', lambda: None)
     monkeypatch.setattr(torch.distributed, 'destroy_process_group', lambda: found.append(held()))
-    runs.leave_process_group()
+    launchers.leave_process_group()
     assert found == [None]
 
 

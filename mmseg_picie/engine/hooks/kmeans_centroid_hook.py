@@ -3,6 +3,7 @@
 import torch
 from mmengine.dist import broadcast, get_rank
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.checkpoint import weights_to_cpu
 from mmseg.registry import HOOKS
@@ -13,7 +14,7 @@ from ...clustering import Clustering
 from ...datasets import EpochKeySampler
 from ...models import PiCIE, ViewHead
 from ..clustering_pass import PassSettings, build_clustering_loader, cluster_views
-from ..distributed import average_statistics, unwrap_model
+from ..distributed import average_statistics, check_wrapper, unwrap_model
 
 #: Entry of a checkpoint: weights of the encoder that makes the pseudo-labels.
 LABELER = 'labeler'
@@ -154,6 +155,8 @@ class KMeansCentroidHook(Hook):
 
     def _check_run(self, runner: Runner) -> None:
         """Refuse a run that would be wrong or impossible to repeat."""
+        if is_model_wrapper(runner.model):
+            check_wrapper(type(runner.model))
         # mmengine draws a seed of its own if none is given, and forgets it on resume.
         if runner._randomness_cfg.get('seed') is None:
             raise ValueError(

@@ -1,0 +1,159 @@
+"""Which process of a job this is, by what a launcher has set in the environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+#: Launcher -> names of the variables for a process's number, the number of all, and its number on
+#: its machine. Where there are several names, any of them will do.
+VARIABLES: dict[str, tuple[tuple[str, ...], ...]] = {
+    'pytorch': (('RANK',), ('WORLD_SIZE',), ('LOCAL_RANK',)),
+    'mpi': (  # of Open MPI, and of MPICH and its children
+        ('OMPI_COMM_WORLD_RANK', 'PMI_RANK'),
+        ('OMPI_COMM_WORLD_SIZE', 'PMI_SIZE'),
+        ('OMPI_COMM_WORLD_LOCAL_RANK', 'MPI_LOCALRANKID'),
+    ),
+    'slurm': (('SLURM_PROCID',), ('SLURM_STEP_NUM_TASKS', 'SLURM_NTASKS'), ('SLURM_LOCALID',)),
+}
+#: Launcher -> how it starts a job, for messages.
+STARTS = {
+    'pytorch': 'torchrun, or with tools/dist_train.sh or tools/dist_test.sh',
+    'mpi': 'mpirun (over several machines, with MASTER_ADDR set to the address of the first)',
+    'slurm': 'srun, or with tools/slurm_train.sh',
+}
+#: Processes of one machine, where a launcher of MPI says how many they are.
+_ON_MACHINE = ('OMPI_COMM_WORLD_LOCAL_SIZE', 'MPI_LOCALNRANKS')
+#: Ports of jobs where nobody says: the first, which is torchrun's, and how many there are.
+_PORT, _PORTS = 29500, 1000
+
+
+class Rank(NamedTuple):
+    """A process of a job.
+
+    Attributes:
+        number (int): from 0.
+        size (int): processes of the job.
+        local (int): its number on its machine, from 0.
+    """
+
+    number: int
+    size: int
+    local: int
+
+
+def read_rank(launcher: str) -> Rank:
+    """Which process of a job this is.
+
+    Args:
+        launcher: That started the job: a key of :data:`VARIABLES`.
+
+    Returns:
+        Its place.
+
+    Raises:
+        ValueError: If the launcher has not started this process, or says nonsense.
+    """
+    _refuse(launcher, _missing(launcher))
+    found = [_find(names) for names in VARIABLES[launcher]]
+    rank = Rank(*(int(os.environ[name]) if _is_number(name) else -1 for name in found))
+    if not (0 <= rank.number < rank.size and rank.local >= 0):
+        said = ', '.join(f'{name}={os.environ[name]!r}' for name in found)
+        raise ValueError(
+            f'{launcher} needs processes that are numbered from 0, each below the number of all, '
+            f'but got {said}; start the job with {STARTS[launcher]}'
+        )
+    return rank
+
+
+def find_rank() -> Rank | None:
+    """Which process of a job this is, whoever started it.
+
+    Returns:
+        Its place; None if no launcher has started this process.
+    """
+    # Mpirun may run within a job of Slurm, and torchrun within either.
+    for launcher, names in VARIABLES.items():
+        if all(map(_find, names)):
+            return read_rank(launcher)
+    return None
+
+
+def is_first() -> bool:
+    """Whether this process is the first of its job, or in none."""
+    return all(
+        os.environ.get(name, '0') == '0' for names in VARIABLES.values() for name in names[0]
+    )
+
+
+def describe_job(launcher: str) -> dict[str, str]:
+    """What torchrun would have set for this process.
+
+    Args:
+        launcher: That started the job.
+
+    Returns:
+        The variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
+
+    Raises:
+        ValueError: If the launcher has not started this process, or does not say where the
+            processes of the job meet.
+    """
+    missing = _missing(launcher)
+    place = dict(
+        MASTER_ADDR=os.environ.get('MASTER_ADDR') or _find_address(launcher),
+        MASTER_PORT=os.environ.get('MASTER_PORT') or _find_port(launcher),
+    )
+    _refuse(launcher, missing + [name for name, value in place.items() if not value])
+    rank = read_rank(launcher)
+    return place | dict(
+        RANK=str(rank.number), WORLD_SIZE=str(rank.size), LOCAL_RANK=str(rank.local)
+    )
+
+
+def _missing(launcher: str) -> list[str]:
+    """What a launcher sets, and has not set."""
+    return [' or '.join(names) for names in VARIABLES[launcher] if not _find(names)]
+
+
+def _refuse(launcher: str, missing: list[str]) -> None:
+    if missing:
+        raise ValueError(
+            f'{launcher} needs {", ".join(missing)} in the environment; start the job with '
+            f'{STARTS[launcher]}'
+        )
+
+
+def _find_address(launcher: str) -> str:
+    """The machine of the first process; '' where the launcher does not say."""
+    if launcher == 'mpi':
+        size, here = (_find(names) for names in (VARIABLES['mpi'][1], _ON_MACHINE))
+        is_alone = size and here and os.environ[size] == os.environ[here]
+        return '127.0.0.1' if is_alone else ''
+    if launcher == 'slurm':
+        return _first_of(os.environ.get(_find(('SLURM_STEP_NODELIST', 'SLURM_NODELIST')), ''))
+    return ''
+
+
+def _find_port(launcher: str) -> str:
+    """A port for the processes of a job to meet at; torchrun says one by itself."""
+    if launcher == 'pytorch':
+        return ''
+    # Two jobs of Slurm may share a machine.
+    job = int(os.environ['SLURM_JOB_ID']) if _is_number('SLURM_JOB_ID') else 0
+    return str(_PORT + job % _PORTS)
+
+
+def _first_of(nodes: str) -> str:
+    """The first of Slurm's list of machines: cn001 of cn[001-004,7],gpu3."""
+    return re.sub(r'\[([^],-]+)[^]]*\]', r'\1', nodes).partition(',')[0]
+
+
+def _find(names: tuple[str, ...]) -> str:
+    """The first of some variables that is set; '' if none is."""
+    return next((name for name in names if os.environ.get(name)), '')
+
+
+def _is_number(name: str) -> bool:
+    return bool(re.fullmatch(r'\d{1,18}', os.environ.get(name, ''), re.ASCII))
