@@ -1,10 +1,12 @@
 """One process and several ranks (gloo or nccl) on the same data: python benchmarks/ddp.py CONFIG.
 
 Every number of ranks runs in turn, with the same global batches and the same number of threads in
-total. Compared are the centroids of the first clustering and the scores that they give before any
-training, when all weights are still the same, and the wall time of the epochs. After training, the
-weights differ with the batches that the norms of a rank see; the last columns say by how much the
-scores do, and whether all ranks hold the same state.
+total, or on each rank with --threads-per-rank. Compared are the centroids of the first clustering
+and the scores that they give before any training, when all weights are still the same, and the wall
+time of the epochs and of their clustering. The bytes are what a rank hands over in the first
+clustering: points for the initial fit, gathered on rank 0, and sums and centroids of the updates,
+which all ranks get. After training, the weights differ with the batches that the norms of a rank
+see; the last columns say by how much the scores do, and whether all ranks hold the same state.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import os
 import socket
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +31,10 @@ from mmengine.dist import all_gather
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import Tensor
 
 from mmseg_picie.apis.json_files import write_json
+from mmseg_picie.engine import distributed
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -38,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     common.add_config(parser)
     parser.add_argument('--ranks', type=common.positive, nargs='+', default=[1, 2])
     parser.add_argument('--epochs', type=common.positive, default=2, help='the last is timed')
-    parser.add_argument('--threads', type=common.positive, help='of all ranks (default: cores)')
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument('--threads', type=common.positive, help='of all ranks (default: cores)')
+    group.add_argument('--threads-per-rank', type=common.positive)
     args = parser.parse_args(argv)
     epochs, threads = 1 if args.quick else args.epochs, args.threads or os.cpu_count() or 1
 
@@ -50,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f'{args.ranks} for {size}'
             )
         return {
-            str(ranks): partial(run_ranks, config, ranks, epochs, threads // ranks)
+            str(ranks): partial(
+                run_ranks, config, ranks, epochs, args.threads_per_rank or threads // ranks
+            )
             for ranks in args.ranks
         }
 
@@ -77,7 +86,7 @@ def run_rank(rank: int, ranks: int, config: Config, epochs: int, port: int, out:
     if ranks > 1:
         config.launcher = 'pytorch'
         join(rank, ranks, config, port)
-    watch = Watch()
+    watch = Watch(Traffic())
     times = common.train(config, epochs, lambda runner: runner.register_hook(watch, priority=100))
     if rank == 0:
         write_json(out, dict(watch.found, threads=torch.get_num_threads(), epochs=times))
@@ -100,16 +109,36 @@ def join(rank: int, ranks: int, config: Config, port: int) -> None:
         )
 
 
-class Watch(Hook):
-    """Keeps the first centroids and their scores, the last scores, and how far ranks are apart."""
+class Traffic:
+    """Counts the bytes that this rank hands over while clusters are found, by the collective."""
 
     def __init__(self) -> None:
+        self.bytes: dict[str, int] = Counter()
+        for name in ('all_reduce', 'broadcast', 'gather'):
+            setattr(distributed, name, partial(self._count, name, getattr(distributed, name)))
+
+    def _count(self, name: str, function: Callable[..., Any], tensor: Tensor) -> Any:
+        if dist.is_initialized():
+            self.bytes[name] += tensor.numel() * tensor.element_size()
+        return function(tensor)
+
+
+class Watch(Hook):
+    """Keeps the first centroids and their scores, the last scores, and how far ranks are apart.
+
+    Args:
+        traffic: Since the start of the run.
+    """
+
+    def __init__(self, traffic: Traffic) -> None:
         self.found: dict[str, Any] = {}
+        self._traffic = traffic
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Keep the centroids and validate, once; the time counts as evaluation."""
         if 'centroids' in self.found:
             return
+        self.found['bytes'] = dict(self._traffic.bytes)
         self.found['centroids'] = _unwrap(runner).decode_head.centroids.tolist()
         if runner.val_loop is not None:
             runner.val_loop.run()
@@ -148,6 +177,13 @@ def make_rows(found: dict[str, list[dict]]) -> list[dict[str, Any]]:
                 threads_per_rank=run['threads'],
                 epoch_seconds=statistics.median(seconds[name]),
                 times_faster=statistics.median(common.round_ratios(seconds[first], seconds[name])),
+                clustering_seconds=statistics.median(
+                    each['epochs'][-1]['clustering'] for each in found[name]
+                ),
+                bytes_for_initial_fit=run['bytes'].get('gather', 0),
+                bytes_for_updates=sum(
+                    run['bytes'].get(key, 0) for key in ('all_reduce', 'broadcast')
+                ),
                 centroid_difference=centroids.abs().max().item(),
                 score_difference=_difference(run['first_scores'], reference['first_scores']),
                 trained_score_difference=_difference(run['last_scores'], reference['last_scores']),

@@ -23,13 +23,7 @@ from .file_labelling import Source, label_files
 from .labelling import Labeller
 from .overlays import OverlayPainter
 from .result_files import RESULTS, ResultWriter
-from .share_records import (
-    ShareRecords,
-    describe_model,
-    describe_names,
-    forget_shares,
-    has_records,
-)
+from .share_records import ShareRecords, describe_model, describe_names, forget_shares
 from .shares import Share
 from .stretch_option import read_stretch
 
@@ -204,21 +198,16 @@ def predict_files(
     painter = OverlayPainter(meta['classes'], meta['palette'], opacity, outlines)
     writer = ResultWriter(out_dir, head.num_clusters, table, painter)
     sources = list(sources)
-    options = dict(ids=ids, opacity=opacity, outlines=outlines, scale=str(scale), stretch=stretch)
-
-    def make_records() -> ShareRecords:
-        names = describe_names([source.name for source in sources])
-        return ShareRecords(out_dir, dict(model=describe_model(model), images=names, **options))
-
     labeller = Labeller(model, scale)
     if share is None:
         if not resume:
             forget_shares(out_dir)
-        elif has_records(out_dir):
-            make_records().check(ignored=['images'])
         failures = label_files(labeller, sources, writer, stretch, resume)
     else:
-        records = make_records()
+        options = dict(ids=ids, opacity=opacity, outlines=outlines, scale=str(scale))
+        names = describe_names([source.name for source in sources])
+        told = dict(model=describe_model(model), images=names, stretch=stretch, **options)
+        records = ShareRecords(out_dir, told)
         records.begin(share, resume)
         failures = label_files(labeller, share.take(sources), writer, stretch, resume=True)
         others = records.finish(share, writer.read_tally(), failures)

@@ -40,7 +40,7 @@ from .segment_request import (
     open_results,
 )
 from .segment_result import SegmentResult
-from .shares import parse_share
+from .shares import Share, parse_share
 from .stretch_option import set_stretch
 from .suggest_k import suggest_k, write_advice
 
@@ -137,19 +137,9 @@ def segment_folder(
         ValueError: Likewise.
     """
     start, out = time.monotonic(), Path(request.out)
-    part = None if share in (None, NO_SHARE) else parse_share(str(share))
+    part = _read_share(request, share)
     list_photographs(request.folder)  # which has the words for a folder without any
     sources = find_sources([request.folder])
-    if share == NO_SHARE and request.model is not None:
-        raise ValueError(
-            f'share {NO_SHARE!r} is to train alone, but a model is taken as it is; leave one of the '
-            'two out.'
-        )
-    if part is not None and not Path(request.model or out / MODEL_FILE).is_file():
-        raise ValueError(
-            f'share is {share!r}, but {out} holds no model yet, and every share would train one; '
-            f'train it first, by the same command with the share {NO_SHARE!r}.'
-        )
     # Before long work, as its package may be missing.
     crf = None if request.refine is None else DenseCRF(scale=REFINING_SCALE)
     facts = open_results(request, len(sources))
@@ -185,6 +175,24 @@ def segment_folder(
     facts |= dict(state='finished', device=device, seconds=round(time.monotonic() - start, 1))
     write_json(out / RUN_FILE, facts)
     return SegmentResult(out)
+
+
+def _read_share(request: Request, share: str | None) -> Share | None:
+    """The share of this call; None for all images, or for none."""
+    if share == NO_SHARE and request.model is not None:
+        raise ValueError(
+            f'share {NO_SHARE!r} is to train alone, but a model is taken as it is; leave one of '
+            'the two out.'
+        )
+    if share is None or share == NO_SHARE:
+        return None
+    part = parse_share(share)
+    if not Path(request.model or Path(request.out, MODEL_FILE)).is_file():
+        raise ValueError(
+            f'share is {share!r}, but {request.out} holds no model yet, and every share would '
+            f'train one; train it first, by the same command with the share {NO_SHARE!r}.'
+        )
+    return part
 
 
 def _make_model(request: Request, facts: dict[str, Any], device: str, verbose: bool) -> None:

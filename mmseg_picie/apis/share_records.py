@@ -66,11 +66,8 @@ class ShareRecords:
             path.unlink(missing_ok=True)
             raise
 
-    def check(self, ignored: Sequence[str] = ()) -> bool:
+    def check(self) -> bool:
         """Refuse a folder with shares of other settings.
-
-        Args:
-            ignored (Sequence[str]): settings that may differ.
 
         Returns:
             bool: whether there are any shares.
@@ -83,7 +80,7 @@ class ShareRecords:
             found = read_json(path).get('settings')
             found = found if isinstance(found, dict) else {}
             for name, value in self._settings.items():
-                if name not in ignored and found.get(name) != value:
+                if found.get(name) != value:
                     raise ValueError(
                         f'{self._out} holds the results of shares of other settings: {name} was '
                         f'{found.get(name)!r} and is now {value!r}; give another folder.'
@@ -115,11 +112,6 @@ class ShareRecords:
 
     def _path(self, share: Share) -> Path:
         return self._folder / f'{share.number}-of-{share.total}.json'
-
-
-def has_records(out_dir: str) -> bool:
-    """Whether a folder of results was written by shares."""
-    return Path(out_dir, RECORDS).is_dir()
 
 
 def forget_shares(out_dir: str) -> None:

@@ -85,9 +85,9 @@ def add_share(parser: argparse.ArgumentParser, more: str = '') -> None:
     parser.add_argument(
         '--share',
         metavar='SHARE',
-        help='segment one of several shares of the images: I/N, such as 2/8; array, the task of a '
-        'Slurm array; ranks, the process of a job of torchrun, srun or mpirun'
-        f'{more}. A share that was stopped goes on where it was; the last to end writes the summary',
+        help='which of several shares of the images to segment: I/N, such as 2/8; array, that of '
+        'the task of a Slurm array; ranks, that of the process of a job of torchrun, srun or '
+        f'mpirun{more}. A share that was stopped goes on; the last to end writes the summary',
     )
 
 

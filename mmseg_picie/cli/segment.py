@@ -3,7 +3,8 @@
 Looks at the folder, trains on it, and segments all images. DIR then holds label maps, overlays, a
 legend, a report to look at in a browser, and model.pth, the model in one file, which segments other
 folders: picie segment --model DIR/model.pth OTHER_FOLDER. The same command goes on where it was
-stopped. With --share none it trains alone; calls with other shares then segment the images together.
+stopped. With --share none it trains alone; calls with other shares then segment the images
+together.
 """
 
 from __future__ import annotations

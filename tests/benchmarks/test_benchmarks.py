@@ -289,6 +289,12 @@ def test_two_ranks_have_the_centroids_and_scores_of_one_process(measure, config_
     assert two['score_difference'] < 1e-3
     assert two['parameters_between_ranks'] < 1e-6
     assert min(one['epoch_seconds'], two['epoch_seconds']) > 0
+    assert 0 < one['clustering_seconds'] < one['epoch_seconds']
+    # Of 2 views, 2 of the 4 images of the initial fit, with 16 x 16 pixels of 128 channels.
+    assert two['bytes_for_initial_fit'] == 2 * 2 * 256 * 128 * 4
+    # The fit and one update, each of 9 sums, counts and a distance.
+    assert two['bytes_for_updates'] == 2 * 2 * (9 * 128 * 4 + 9 * 8 + 8)
+    assert one['bytes_for_initial_fit'] == one['bytes_for_updates'] == 0
 
 
 def test_kmeans_on_tokens_scores_every_kind_of_them(measure, config_path):

@@ -14,6 +14,7 @@ from mmengine.dist import all_gather_object, get_rank
 from mmengine.hooks import Hook
 
 from mmseg_picie.apis import runs
+from mmseg_picie.cli import main
 from mmseg_picie.engine.distributed import unwrap_model
 
 
@@ -82,4 +83,7 @@ if __name__ == '__main__':
         results[name] = run(launcher, config, options, out / name)
     if get_rank() == 0:
         (out / 'results.json').write_text(json.dumps(results))
+    if (out / 'images').is_dir():
+        words = ['predict', config, out / 'plain' / 'epoch_2.pth', out / 'images']
+        main([*map(str, words), '--out-dir', str(out / 'predicted'), '--share', 'ranks'])
     runs.leave_process_group()

@@ -1,4 +1,7 @@
-"""What users do with several ranks: many cases on two of them, and every way to start them."""
+"""What users do with several ranks: many cases on two of them, and ways to start them.
+
+The starts of Slurm and MPI are in tests/test_launched.py and tests/cli/test_common.py.
+"""
 
 import json
 import os
@@ -11,6 +14,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+
+from mmseg_picie.datasets.scenes import draw_scene
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parent / 'rank_cases.py'
@@ -134,6 +140,10 @@ def found(folder, run_cases) -> Path:
 
     def make_commands(words: list) -> list:
         torchrun = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
+        (words[-1] / 'images').mkdir()
+        for index in range(5):
+            image = Image.fromarray(draw_scene(1, index, 64, 96)[0])
+            image.save(words[-1] / 'images' / f'{index}.png')
         return [start(folder, *torchrun, '--nproc-per-node=2', PROGRAM, 'pytorch', *words)]
 
     return run_cases('cases', CASES, make_commands)
@@ -205,6 +215,16 @@ def test_mixed_precision_loses_little(found):
 )
 def test_what_ranks_cannot_do_is_refused_before_the_training(found, name, sentence):
     assert sentence in results_of(found)[name]['error']
+
+
+@pytest.mark.slow
+def test_ranks_segment_a_folder_together(found):
+    out = found / 'predicted'
+    assert sorted(path.name for path in out.glob('labels/*')) == [f'{i}.png' for i in range(5)]
+    records = [json.loads((out / 'shares' / f'{i}-of-2.json').read_text()) for i in (1, 2)]
+    assert [sum(record['tally']['clusters']) for record in records] == [3 * 64 * 96, 2 * 64 * 96]
+    shares = [entry['share'] for entry in json.loads((out / 'legend.json').read_text()).values()]
+    assert sum(shares) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.slow
