@@ -112,6 +112,29 @@ def describe_job(launcher: str) -> dict[str, str]:
     )
 
 
+def read_restart() -> int:
+    """How often torchrun has started this job again, where it keeps its store of addresses.
+
+    Returns:
+        0 if it has not, or takes a new store each time.
+
+    Raises:
+        ValueError: If it is to do so on several machines, which do not count alike.
+    """
+    keeps = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True'
+    limit = os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0')
+    if not keeps or limit == '0':
+        return 0
+    if os.environ.get('GROUP_WORLD_SIZE', '1') != '1':
+        raise ValueError(
+            f'--max-restarts of torchrun is {limit}, on several machines, which would find the '
+            'addresses of dead processes when they start again; set '
+            'TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on each of them and give torchrun '
+            '--rdzv-backend c10d --rdzv-endpoint HOST:PORT, or leave --max-restarts out'
+        )
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', '0'))
+
+
 def _missing(launcher: str) -> list[str]:
     """What a launcher sets, and has not set."""
     return [' or '.join(names) for names in VARIABLES[launcher] if not _find(names)]

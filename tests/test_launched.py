@@ -2,7 +2,15 @@
 
 import pytest
 
-from mmseg_picie.launched import VARIABLES, Rank, describe_job, find_rank, is_first, read_rank
+from mmseg_picie.launched import (
+    VARIABLES,
+    Rank,
+    describe_job,
+    find_rank,
+    is_first,
+    read_rank,
+    read_restart,
+)
 
 SLURM = dict(SLURM_PROCID='5', SLURM_NTASKS='8', SLURM_LOCALID='1')
 OPEN_MPI = dict(OMPI_COMM_WORLD_RANK='1', OMPI_COMM_WORLD_SIZE='2', OMPI_COMM_WORLD_LOCAL_RANK='1')
@@ -100,6 +108,24 @@ def test_the_innermost_launcher_tells_the_rank(environment):
     assert find_rank() == Rank(1, 2, 1) and not is_first()
     environment(**TORCHRUN)
     assert find_rank() == Rank(3, 4, 1)
+
+
+def test_a_job_that_torchrun_starts_again_counts_its_starts_where_the_store_stays(
+    environment, monkeypatch
+):
+    """Addresses of dead processes are in it. Machines do not count alike."""
+    for name in ('USE_AGENT_STORE', 'MAX_RESTARTS', 'RESTART_COUNT'):
+        monkeypatch.delenv(f'TORCHELASTIC_{name}', raising=False)
+    monkeypatch.delenv('GROUP_WORLD_SIZE', raising=False)
+    assert read_restart() == 0
+    environment(TORCHELASTIC_MAX_RESTARTS='3', TORCHELASTIC_RESTART_COUNT='2')
+    environment(TORCHELASTIC_USE_AGENT_STORE='True', GROUP_WORLD_SIZE='1')
+    assert read_restart() == 2
+    environment(GROUP_WORLD_SIZE='2')
+    with pytest.raises(ValueError, match='set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on each'):
+        read_restart()
+    environment(TORCHELASTIC_USE_AGENT_STORE='False')
+    assert read_restart() == 0
 
 
 def test_a_local_rank_alone_is_no_job(environment):

@@ -3,13 +3,16 @@
 import datetime
 import gc
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import torch.distributed
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, is_distributed
+from torch.distributed.constants import default_pg_timeout
 
-from ..launched import describe_job
+from ..launched import describe_job, read_restart
 
 
 def prepare_launcher(cfg: Config) -> None:
@@ -17,30 +20,54 @@ def prepare_launcher(cfg: Config) -> None:
 
     Whatever launcher it is, mmengine is told what torchrun would have said. On a CPU mmengine's own
     start would call CUDA, so the process group is made here, with gloo, and the model is to be
-    wrapped without device ids.
+    wrapped without device ids. It is also made here when torchrun has started a job again.
 
     Args:
         cfg (Config): with `launcher`, which is 'none' or 'pytorch' afterwards; on a CPU its
             `model_wrapper_cfg` is set.
 
     Raises:
-        ValueError: If the launcher has not started this process.
+        ValueError: If the launcher has not started this process, or could not start it again.
     """
     if cfg.launcher == 'none':
         return
     options = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
-    port = options.pop('port', None)  # mmengine knows it with Slurm alone
-    if port is not None:
+    port = options.pop('port', None)
+    if port is not None and cfg.launcher != 'pytorch':  # torchrun has chosen one
         os.environ['MASTER_PORT'] = str(port)
     os.environ.update(describe_job(cfg.launcher))
     cfg.launcher = 'pytorch'
-    if get_device() != 'cpu':
+    is_on_cpu, restart = get_device() == 'cpu', read_restart()
+    if not is_on_cpu:
         _choose_gpu()
-        return
-    if not is_distributed():
-        seconds = options.get('timeout')
-        timeout = None if seconds is None else datetime.timedelta(seconds=seconds)
-        torch.distributed.init_process_group('gloo', timeout=timeout)
+    if not is_distributed() and (is_on_cpu or restart):
+        _join('gloo' if is_on_cpu else options.get('backend', 'nccl'), options, restart)
+    if is_on_cpu:
+        _wrap_without_devices(cfg)
+
+
+def _join(backend: str, options: Mapping[str, Any], restart: int) -> None:
+    """Make the process group.
+
+    When torchrun starts a job again it keeps the store by which ranks find each other, with the
+    addresses of the dead ones. So each start has a part of the store of its own.
+    """
+    seconds = options.get('timeout')
+    timeout = default_pg_timeout if seconds is None else datetime.timedelta(seconds=seconds)
+    place: dict[str, Any] = {}
+    if restart:
+        address, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
+        store = torch.distributed.TCPStore(address, port, is_master=False, timeout=timeout)
+        place = dict(
+            store=torch.distributed.PrefixStore(f'restart_{restart}', store),
+            rank=int(os.environ['RANK']),
+            world_size=int(os.environ['WORLD_SIZE']),
+        )
+    torch.distributed.init_process_group(backend, timeout=timeout, **place)
+
+
+def _wrap_without_devices(cfg: Config) -> None:
+    """Have mmengine wrap the model for ranks on CPUs."""
     wrapper = dict(cfg.get('model_wrapper_cfg') or {})
     if wrapper.setdefault('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
         wrapper['device_ids'] = None
@@ -61,7 +88,8 @@ def leave_process_group() -> None:
 
 
 def _choose_gpu() -> None:
-    """Count GPUs from 0 in every process, as Slurm may show each its own one alone."""
+    """Take a GPU, counted from 0 in every process, as Slurm may show each its own one alone."""
     if torch.cuda.is_available():
         local = int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()
         os.environ['LOCAL_RANK'] = str(local)
+        torch.cuda.set_device(local)

@@ -145,12 +145,13 @@ def test_a_share_that_was_killed_goes_on_where_it_was(model, images, tmp_path, m
 
     monkeypatch.setattr(ResultWriter, 'write', write)
     with pytest.raises(KeyboardInterrupt):
-        predict_files(model, sources, str(out), share=Share(1, 2))
+        predict_files(model, sources, str(out), share=Share(1, 3))
     monkeypatch.setattr(ResultWriter, 'write', plain)
-    assert predict_files(model, sources, str(out), share=Share(2, 2)).legend is None
+    assert predict_files(model, sources, str(out), share=Share(3, 3)).legend is None
     times = {path: path.stat().st_mtime_ns for path in out.glob('*/**/*.png')}
-    assert len(times) == 2 * (2 + 3)
-    assert predict_files(model, sources, str(out), share=Share(1, 2)).legend is not None
+    assert len(times) == 2 * (2 + 2)
+    assert predict_files(model, sources, str(out), share=Share(1, 3)).legend is None
+    assert predict_files(model, sources, str(out), share=Share(2, 3)).legend is not None
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
     assert files_in(out) == files_in(tmp_path / 'whole')
 

@@ -64,10 +64,13 @@ CASES = {
 TRAINED = [name for name in CASES if name not in ('sync_bn', 'SyncBN', 'fsdp', 'parts apart')]
 
 DIE_ONCE = """
-import os, signal
+import os, signal, time
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
+
+if os.environ['TORCHELASTIC_RESTART_COUNT'] == '1' and os.environ['RANK'] == '1':
+    time.sleep(4)  # so that the other rank finds the addresses of the first start, if any
 
 @HOOKS.register_module()
 class DieOnce(Hook):
