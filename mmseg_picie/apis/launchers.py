@@ -53,11 +53,12 @@ def _join(backend: str, options: Mapping[str, Any], restart: int) -> None:
     addresses of the dead ones. So each start has a part of the store of its own.
     """
     seconds = options.get('timeout')
-    timeout = default_pg_timeout if seconds is None else datetime.timedelta(seconds=seconds)
+    timeout = None if seconds is None else datetime.timedelta(seconds=seconds)
     place: dict[str, Any] = {}
     if restart:
         address, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
-        store = torch.distributed.TCPStore(address, port, is_master=False, timeout=timeout)
+        patience = timeout or default_pg_timeout
+        store = torch.distributed.TCPStore(address, port, is_master=False, timeout=patience)
         place = dict(
             store=torch.distributed.PrefixStore(f'restart_{restart}', store),
             rank=int(os.environ['RANK']),

@@ -57,7 +57,7 @@ def run(launcher: str, config: Path, options: dict, work_dir: Path) -> dict:
         watch = Watch()
         runner.register_hook(watch)
         runner.train()
-    except (TypeError, ValueError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         return dict(error=str(error))
     state = state_of(runner)
     told = all_gather_object((watch.losses, watch.steps, watch.images))

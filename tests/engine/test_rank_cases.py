@@ -108,7 +108,7 @@ def start(folder: Path, *words: object, **variables: str) -> subprocess.Popen:
 
 def finish(*processes: subprocess.Popen) -> str:
     """Wait for commands that work together; all that they said."""
-    said = [process.communicate(timeout=200)[0] for process in processes]
+    said = [process.communicate(timeout=400)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), '\n'.join(said)
     return '\n'.join(said)
 
