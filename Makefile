@@ -2,11 +2,12 @@
 #   make demo    train on made-up scenes, print the scores, write overlays
 #   make test    all tests
 #   make check   format, lint, types, and the tests that are not slow
+#   make docs    the documentation site, in build/site
 #   make clean   remove .venv, work_dirs, and what tools have cached
 
 PYTHON ?= python3
 # What to install.
-EXTRAS ?= toolbox,cpu,timm,geo,export,tests
+EXTRAS ?= toolbox,cpu,timm,geo,export,docs,tests
 
 # Processes that share the tests.
 WORKERS ?= auto
@@ -17,7 +18,7 @@ PY := $(VENV)/bin/python
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -n $(WORKERS) --dist worksteal
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check style fast slow install clean
+.PHONY: help demo test check style fast slow docs install clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,6 +41,12 @@ fast: install
 
 slow: install
 	$(PYTEST) -m slow
+
+# Broken links and anchors, names that the reference lacks and misspelt words are errors.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	$(PY) -m codespell_lib README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md \
+		docs mmseg_picie configs tools benchmarks
 
 install: $(STAMP)
 
