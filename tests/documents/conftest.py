@@ -22,7 +22,7 @@ _PROGRAMS = ('cd', 'git', 'make', 'picie', 'pip', 'python', 'python3', '.')
 _STUBS = """
 note() {
     # What the output is sent to, if that is a file.
-    printf '%s\\0' "$(readlink /proc/$BASHPID/fd/1 2>/dev/null)" "$@" $'\\n' >> "$WORDS"
+    printf '%s\\0' "$(readlink /proc/$$/fd/1 2>/dev/null)" "$@" $'\\n' >> "$WORDS"
 }
 """
 
