@@ -18,7 +18,10 @@ _BLOCK = re.compile(
 )
 #: Programs that the documents call. In a shell where they are these functions, bash itself finds
 #: out their words: it joins lines, fills in variables and runs loops.
-_PROGRAMS = ('cd', 'git', 'make', 'picie', 'pip', 'python', 'python3', '.')
+_PROGRAMS = (
+    *('.', 'cd', 'git', 'make', 'picie', 'pip', 'python', 'python3'),
+    *('sbatch', 'source', 'srun', 'torchrun'),
+)
 _STUBS = """
 note() {
     # What the output is sent to, if that is a file.
@@ -93,6 +96,11 @@ def list_calls(text: str, folder: Path) -> list[Call]:
     words = folder / 'words'
     words.write_bytes(b'')
     stubs = _STUBS + '\n'.join(f'function {name} {{ note {name} "$@"; }}' for name in _PROGRAMS)
+    for path in (ROOT / 'tools').glob('*.sh'):  # bash looks for no function where there is a slash
+        script = folder / path.relative_to(ROOT)
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(f'#!/bin/bash\n{_STUBS}note tools/{path.name} "$@"\n')
+        script.chmod(0o755)
     result = subprocess.run(
         ['bash', '-euc', f'{stubs}\n{text}\n'],
         cwd=folder,

@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import json
 import re
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -102,6 +103,16 @@ def check_benchmark(path: str, words: list[str], monkeypatch: pytest.MonkeyPatch
             module.main(words)
 
 
+def find_started(words: list[str]) -> list[str]:
+    """The words of the `picie` that srun, sbatch or torchrun starts."""
+    if '--wrap' in words:
+        words = shlex.split(words[words.index('--wrap') + 1])
+    for name in ('picie', 'mmseg_picie.cli'):
+        if name in words:
+            return words[words.index(name) + 1 :]
+    raise AssertionError(f'{words} start no picie')
+
+
 def check_call(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A command of a block."""
     program, *rest = words
@@ -121,6 +132,15 @@ def check_call(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         compile(rest[1], 'document', 'exec')
     elif program == 'python' and rest[0].startswith('benchmarks/'):
         check_benchmark(rest[0], rest[1:], monkeypatch)
+    elif program.startswith(
+        'tools/'
+    ):  # dist_train.sh CONFIG GPUS, slurm_train.sh PARTITION JOB ...
+        command = 'test' if 'test' in program else 'train'
+        configs = [word for word in rest if word == 'CONFIG' or word.endswith('.py')]
+        start = rest.index(configs[0])
+        check_picie([command, rest[start], *rest[start + 1 + ('dist_' in program) :]])
+    elif program in ('sbatch', 'srun', 'torchrun'):
+        check_picie(find_started(rest))
     elif program == 'python':  # mmseg's tool, whose folder a command in the command finds
         assert rest[0] == '/.mim/tools/train.py' and find_config(rest[1])
 
@@ -194,6 +214,11 @@ def test_every_block_is_right(blocks, calls_of, tmp_path, monkeypatch, record_pr
         ('```sh\nfor s in 1; picie demo\n```', 'syntax error'),
         ('```sh\npicei demo\n```', 'command not found'),
         ('```sh\nmake tea\n```', 'make has no'),
+        ('```sh\ntools/dist_trian.sh CONFIG 2\n```', 'No such file'),
+        ('```sh\ntools/dist_train.sh CONFIG 2 --resum\n```', 'SystemExit'),
+        ('```sh\nsrun picie train CONFIG --launcher slrum\n```', 'SystemExit'),
+        ("```sh\nsbatch --wrap 'picie tain CONFIG'\n```", 'there is no command tain'),
+        ('```sh\ntorchrun -m mmseg_picie.cli train CONFIG --launcher\n```', 'SystemExit'),
         ("```sh\npip install -e '.[toolbox,gpux]'\n```", 'there is no extra'),
         ('```sh\npython benchmarks/epochs.py CONFIG\n```', 'there is no benchmarks/epochs.py'),
         ('```sh\npython benchmarks/kmeans.py --rounds 3\n```', 'SystemExit'),
