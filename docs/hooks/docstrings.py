@@ -5,7 +5,8 @@ from typing import Any
 
 import griffe
 
-_ROLE = re.compile(r':(?:attr|class|data|exc|func|meth|mod):`~?\.?([^`]+)`')
+# Formulas stay TeX: to set them would need a script from the network.
+_ROLE = re.compile(r':(?:attr|class|data|exc|func|math|meth|mod):`~?\.?([^`]+)`')
 
 
 def read_comment_above(lines: list[str], number: int) -> str:

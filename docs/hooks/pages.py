@@ -90,7 +90,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
                 files.append(added)
         return posixpath.relpath(found, posixpath.dirname(place) or '.')
 
-    pieces = _CODE.split(markdown)
-    return ''.join(
-        piece if _CODE.fullmatch(piece) else _TARGET.sub(lead, piece) for piece in pieces
-    )
+    def translate(piece: str) -> str:
+        if not _CODE.fullmatch(piece):
+            return _TARGET.sub(lead, piece)
+        # A bar in a table is escaped in a repository browser, also in code, but not here.
+        return piece if '```' in piece else piece.replace('\\|', '|')
+
+    return ''.join(translate(piece) for piece in _CODE.split(markdown))

@@ -54,6 +54,7 @@ def test_links_in_code_stay():
         '[a](docs/faq.md#x)', SimpleNamespace(file=SimpleNamespace(src_uri='index.md')), None, None
     )
     assert top == '[a](faq.md#x)'
+    assert pages.on_page_markdown('| `a\\|b` | c |', page, None, None) == '| `a|b` | c |'
 
 
 def test_code_is_that_of_the_package_without_docstrings():
