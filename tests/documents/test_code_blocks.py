@@ -46,10 +46,11 @@ def make_parser(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
 
 
 def find_config(path: str) -> Path:
-    """The config that a command names, relative to the repository or to configs/."""
+    """The config that a command names, by its path or by its name."""
     if PLACEHOLDER.fullmatch(path) or path == 'mine.py':
         path = STAND_IN
     found = [place / path for place in (ROOT, ROOT / 'configs') if (place / path).is_file()]
+    found += (ROOT / 'configs').rglob(f'{path}.py')  # a ready config by its name
     assert found, f'there is no config {path}'
     return found[0]
 
@@ -147,9 +148,8 @@ def check_call(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check_lines_of_config(text: str, note: str, folder: Path) -> None:
     """Lines of a child config: all types and options in it are known."""
-    base = re.search(r"^_base_ = '\./(.+)'$", text, re.MULTILINE)
-    parent = ROOT / (f'configs/{base[1]}' if base else note.removeprefix('config over '))
-    assert parent.is_file(), f'there is no {parent}'
+    base = re.search(r"^_base_ = '(?:\./|mmseg_picie::)(.+)'$", text, re.MULTILINE)
+    parent = find_config(base[1] if base else note.removeprefix('config over '))
     body = text.replace(base[0], '') if base else text
     path = folder / 'child.py'
     path.write_text(f'_base_ = {str(parent)!r}\n{body}\n')
@@ -223,7 +223,7 @@ def test_every_block_is_right(blocks, calls_of, tmp_path, monkeypatch, record_pr
         ('```sh\npython benchmarks/epochs.py CONFIG\n```', 'there is no benchmarks/epochs.py'),
         ('```sh\npython benchmarks/kmeans.py --rounds 3\n```', 'SystemExit'),
         ('```python\nresult = segment(\n```', 'SyntaxError'),
-        ("```python\n_base_ = './picie_fpn_r18_coco.py'\n```", 'there is no'),
+        ("```python\n_base_ = './picie_fpn_r18_coco.py'\n```", 'there is no config'),
         (
             "```python\n_base_ = './picie_fpn_r18_camvid.py'\nmodel = dict(neck=dict(out=1))\n```",
             'out',

@@ -42,5 +42,5 @@ def test_the_tutorial_runs(tutorial, tmp_path, monkeypatch):
     assert sum('data:image/jpeg' in output.get('data', {}).get('text/html', '') for output in shown)
     assert 'quick {' in texts and 'trained {' in texts
     assert 'PiCIE CentroidHead (2, 45, 128)' in texts
-    assert len(list((tmp_path / 'trained/labels').glob('*.png'))) == 48
-    assert len(list((tmp_path / 'more/labels').glob('*.png'))) == 6
+    assert len(list((tmp_path / 'trained/labels').glob('*.png'))) == 32
+    assert len(list((tmp_path / 'more/labels').glob('*.png'))) == 4
