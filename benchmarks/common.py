@@ -32,6 +32,7 @@ from mmseg_picie.apis.devices import peak_mib as peak_mib  # which scripts take 
 from mmseg_picie.apis.devices import read_kib as read_kib
 from mmseg_picie.apis.epoch_timer import EpochTimer
 from mmseg_picie.apis.json_files import write_json
+from mmseg_picie.apis.ready_configs import find_config
 from mmseg_picie.models.efficientnet_lite0 import SCHEME
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -104,7 +105,7 @@ def read_configs(args: argparse.Namespace, path: str | Path | None = None) -> li
     """
     configs = []
     for sizes in args.sizes or [None]:
-        config = Config.fromfile(path or args.config, import_custom_modules=False)
+        config = Config.fromfile(find_config(path or args.config), import_custom_modules=False)
         config.merge_from_dict(args.cfg_options or {})
         if sizes is not None:
             for transform in transforms_of(config, 'PairedViews'):

@@ -5,17 +5,24 @@ mmseg's registries; a config does it by
 ``custom_imports = dict(imports=['mmseg_picie'], allow_failed_imports=False)``.
 
 ``segment('photos', clusters=12)`` segments a folder of images, see :func:`.apis.segment.segment`.
+``get_config('picie_fpn_r18_cocostuff')`` reads a ready config.
 """
 
+from __future__ import annotations
+
 import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .acceleration.waiting import wait_briefly
 from .moved import forward_moved_modules
 from .toolbox import check_toolbox, without_notices
 from .version import __version__
 
-__all__ = ['__version__', 'register', 'segment']
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+__all__ = ['__version__', 'get_config', 'register', 'segment']
 
 
 def register() -> None:
@@ -28,8 +35,29 @@ def register() -> None:
     with without_notices():
         from . import checkpoint_loading, datasets, engine, evaluation, models, visualization  # noqa: F401
         from .acceleration import hook  # noqa: F401
+        from .apis.ready_configs import read_bases_by_name
 
         checkpoint_loading.guard_toolbox()
+        read_bases_by_name()
+
+
+def get_config(name: str | Path) -> Config:
+    """Read a config.
+
+    Args:
+        name (str or Path): path of a file, or name of a ready config, such as
+            'picie_fpn_r18_cocostuff' or 'backbones/picie_fpn_r50_cocostuff'.
+
+    Returns:
+        Config: mmengine's.
+
+    Raises:
+        FileNotFoundError: If there is no such file or name; it tells the nearest names.
+        ValueError: If it cannot be read.
+    """
+    from .apis.config_files import read_config_file
+
+    return read_config_file(str(name))
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from .ready_configs import find_config
+
 
 def read_config_file(path: str) -> Config:
     """Read a config file of mmengine.
@@ -12,17 +14,19 @@ def read_config_file(path: str) -> Config:
     A config is a program, which can fail in any way.
 
     Args:
-        path (str): the file.
+        path (str): the file, or the name of a ready config (see :func:`.find_config`).
 
     Returns:
         Config: what it says.
 
     Raises:
+        FileNotFoundError: If there is no such file or name.
         ValueError: If it cannot be read, a base of it is missing, or a module of its
             ``custom_imports`` cannot be imported.
     """
+    file = find_config(path)
     try:
-        return Config.fromfile(path)
+        return Config.fromfile(file)
     except (Exception, SystemExit) as error:
         raise ValueError(f'argument config: {path} cannot be read: {_describe(error)}') from error
 

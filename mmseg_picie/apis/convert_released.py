@@ -19,7 +19,7 @@ from ..engine.checkpoint_files import save_whole
 from ..evaluation import name_clusters
 from ..models import PiCIE
 from ..version import __version__
-from .ready_configs import find_ready
+from .ready_configs import find_config
 from .released_checkpoint import ReleasedCheckpoint, check_names, join_names, read_released
 
 BASE_MODEL = 'configs/_base_/models/picie_fpn_r18.py'
@@ -121,7 +121,7 @@ def build_model(depth: int, num_clusters: int, dim: int) -> tuple[PiCIE, dict[st
         The model, and the settings in which it differs from the ready ResNet-18 one.
     """
     expansion = ResNet.arch_settings[depth][0].expansion
-    config = Config.fromfile(find_ready(BASE_MODEL))
+    config = Config.fromfile(find_config(BASE_MODEL))
     wanted = {
         ('backbone', 'depth'): depth,
         ('neck', 'in_channels'): [64 * expansion * 2**level for level in range(NUM_LEVELS)],
@@ -201,7 +201,7 @@ def describe(found: Converted, dst: str) -> str:
     ]
     config = CONFIGS[bool(released.arguments.get('cityscapes'))]
     try:
-        find_ready(config)
+        find_config(config)
     except FileNotFoundError:
         lines.append(f'There is no {config}; CONFIG stands for a config of your own.')
         config = 'CONFIG'

@@ -1,26 +1,96 @@
-"""The ready configs, which are in the repository and not in the package."""
+"""The ready configs: where they are, and how one is found by its name.
 
-from pathlib import Path
+This is the one place that decides what CONFIG of a command, the argument of ``get_config``, and
+``_base_`` in a config file mean.
+"""
 
-ROOT = Path(__file__).parents[2]
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .near_names import suggest
+
+#: Begins the name of a ready config in ``_base_``, in OpenMMLab's way.
+SCOPE = 'mmseg_picie::'
+_PACKAGE = Path(__file__).parents[1]
+#: Folders of parts of configs.
+_PARTS = '_base_'
+_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
-def find_ready(path: str) -> Path:
-    """Find a ready config, in the current folder or in the checkout that this package is run from.
+def find_folder() -> Path:
+    """Find the folder of the ready configs.
+
+    Returns:
+        Path: in the package if a wheel was installed, else the one of the checkout.
+    """
+    carried = _PACKAGE / '.mim' / 'configs'
+    return carried if carried.is_dir() else _PACKAGE.parent / 'configs'
+
+
+def list_ready() -> dict[str, Path]:
+    """List the ready configs, and the parts that they are made of.
+
+    Returns:
+        dict[str, Path]: file of each by its path in the folder without the suffix, such as
+            'picie_fpn_r18_cocostuff' or 'backbones/picie_fpn_r50_cocostuff'.
+    """
+    folder = find_folder()
+    paths = sorted(folder.rglob('*.py'))
+    return {path.relative_to(folder).with_suffix('').as_posix(): path for path in paths}
+
+
+def find_config(name: str | Path) -> Path:
+    """Find a config file.
 
     Args:
-        path (str): such as 'configs/picie_fpn_r18_scenes.py'.
+        name (str or Path): path of a file; or name of a ready config, such as
+            'picie_fpn_r18_cocostuff'. The name may begin with 'configs/' or the folder below it, as
+            in 'backbones/picie_fpn_r50_cocostuff', and end in '.py'. A file goes before a name.
 
     Returns:
         Path: the file.
 
     Raises:
-        FileNotFoundError: If it is in neither.
+        FileNotFoundError: If there is neither.
     """
-    for folder in (Path(), ROOT):
-        if (folder / path).is_file():
-            return folder / path
+    if Path(name).is_file():
+        return Path(name)
+    ready = list_ready()
+    wanted = PurePosixPath(Path(str(name).removeprefix(SCOPE)).as_posix().removeprefix('configs/'))
+    if wanted.suffix == '.py':
+        wanted = wanted.with_suffix('')
+    if str(wanted) in ready:
+        return ready[str(wanted)]
+    # In folders, too: file names of whole configs are unique.
+    stems = {path.stem: path for key, path in ready.items() if _PARTS not in key.split('/')}
+    if str(wanted) in stems:
+        return stems[str(wanted)]
+    near = suggest(wanted.name, stems)
+    if Path(name).suffix in _SUFFIXES or Path(name).exists():
+        raise FileNotFoundError(f'there is no file {name}{near}; check the path')
     raise FileNotFoundError(
-        f'there is no {path}; it is part of the repository, so run this in a folder that holds its '
-        'configs.'
+        f'there is no file and no ready config {name}{near}; check it, or take a name of those in '
+        f'{find_folder()}'
     )
+
+
+def read_bases_by_name() -> None:
+    """Let ``_base_`` of config files name ready configs, as ``'mmseg_picie::NAME'``.
+
+    mmengine has this form for OpenMMLab's own packages alone. Done again it changes nothing.
+    """
+    from mmengine.config import Config  # late, as commands find configs before the toolbox is there
+
+    config: Any = Config
+    theirs: Callable[[str, str], tuple[str, str | None]] = config._get_cfg_path
+    if getattr(theirs, 'reads_ready', False):
+        return
+
+    def find_base(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        if cfg_path.startswith(SCOPE):
+            return str(find_config(cfg_path)), None
+        return theirs(cfg_path, filename)
+
+    find_base.reads_ready = True  # type: ignore[attr-defined]
+    config._get_cfg_path = staticmethod(find_base)

@@ -1,4 +1,4 @@
-"""Ready recipes for a folder of images, each a config of the repository."""
+"""Ready recipes for a folder of images, each a ready config."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,12 +6,11 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 from .config_files import read_config_file
-from .ready_configs import find_ready
 
 #: Images of an epoch at most; further ones are left to other epochs, at random.
 MAX_IMAGES = 4000
-_TOKENS = 'configs/picie-m_vit-s14_frozen_folder.py'
-_NETWORK = 'configs/picie-m_fpn_efficientnet-lite0_folder.py'
+_TOKENS = 'picie-m_vit-s14_frozen_folder'
+_NETWORK = 'picie-m_fpn_efficientnet-lite0_folder'
 #: Seconds to wait for an answer from where timm's weights are.
 _PATIENCE = 5
 
@@ -20,7 +19,7 @@ class Recipe(NamedTuple):
     """How a folder of images is segmented.
 
     Attributes:
-        config (str): path of its config in the repository.
+        config (str): name of its ready config.
         trains (bool): whether the network is trained; if not, features are clustered as they are.
         about (str): what it is, in a few words.
     """
@@ -33,9 +32,7 @@ class Recipe(NamedTuple):
 #: Name -> recipe. For the last one there may be another in its place, see :func:`choose_recipe`.
 RECIPES = {
     'quick': Recipe(_NETWORK, False, 'k-means on frozen features, for a first look'),
-    'picie': Recipe(
-        'configs/picie_fpn_efficientnet-lite0_folder.py', True, "the paper's recipe, PiCIE"
-    ),
+    'picie': Recipe('picie_fpn_efficientnet-lite0_folder', True, "the paper's recipe, PiCIE"),
     'picie-m': Recipe(_NETWORK, True, 'PiCIE-M on EfficientNet-Lite0'),
     'best': Recipe(_TOKENS, True, 'PiCIE-M on frozen features of DINOv2'),
 }
@@ -84,14 +81,14 @@ def choose_recipe(name: str, weights: str | None = None) -> Choice:
         )
     if weights is not None and not Path(weights).is_file():
         raise FileNotFoundError(f'there is no file of weights {weights}; check the path.')
-    config = read_config_file(str(find_ready(recipe.config)))
+    config = read_config_file(recipe.config)
     if weights is not None:
         config.model.backbone.weights = str(Path(weights).absolute())
     elif recipe.config == _TOKENS:
         missing = find_obstacle(config.model.backbone.model_name)
         if missing:
             recipe = RECIPES[SECOND_BEST]
-            config = read_config_file(str(find_ready(recipe.config)))
+            config = read_config_file(recipe.config)
             note = (
                 f'The weights of DINOv2 cannot be had ({missing}), so EfficientNet-Lite0 takes '
                 'their place; --weights FILE gives them.'
@@ -112,7 +109,7 @@ def find_obstacle(model_name: str) -> str:
         import timm
         from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     except ImportError as error:
-        return f'{error.name} is not installed; pip install timm'
+        return f"{error.name} is not installed; run pip install 'mmseg_picie[timm]'"
     found = timm.get_pretrained_cfg(model_name)
     repository = '' if found is None else found.hf_hub_id or ''
     if not repository:

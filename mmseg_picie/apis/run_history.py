@@ -20,6 +20,7 @@ from ..visualization.report import Curve, Line
 from .comparison_plots import read_counts
 from .json_files import read_json
 from .model_file import is_model_file
+from .ready_configs import find_config
 from .score_logs import only_scores, read_records
 
 # What `picie segment` calls its model and the folder of its training.
@@ -74,8 +75,8 @@ def find_run(path: str | Path, config: str | Path | None = None) -> Run:
     Args:
         path (str or Path): its work folder, a folder of `picie segment`, a checkpoint, or a model
             file.
-        config (str or Path, optional): file of the config; by default the one that mmengine has
-            written into the folder.
+        config (str or Path, optional): file of the config, or its name; by default the
+            one that mmengine has written into the folder.
 
     Returns:
         Run: with the last checkpoint of a folder.
@@ -95,7 +96,7 @@ def find_run(path: str | Path, config: str | Path | None = None) -> Run:
     checkpoint = _last_checkpoint(path) if path.is_dir() else path
     if config is None and is_model_file(checkpoint):
         return Run(None, checkpoint, _with_logs(folder / TRAINING))
-    found = Path(config) if config is not None else _find_config(folder, path)
+    found = find_config(config) if config is not None else _find_config(folder, path)
     return Run(found, checkpoint, _with_logs(folder))
 
 

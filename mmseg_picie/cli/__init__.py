@@ -18,7 +18,6 @@ from ..acceleration.allocator import restart_with_mimalloc
 from ..launched import is_first
 from ..parents import end_with_parent
 from ..toolbox import check_toolbox
-from ..version import __version__
 from .ending import CommandParser, end_in_a_sentence
 from .signals import stop_on_signals
 
@@ -100,6 +99,16 @@ def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
         return _run(module, parser, args)
 
 
+class _ShowVersions(argparse.Action):
+    """Prints versions, and ends; argparse's own would need them for every command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from ..apis.versions import describe_versions
+
+        print(describe_versions())
+        parser.exit()
+
+
 def _choose(program: str, description: str, table: Mapping[str, str], words: Sequence[str]) -> str:
     """Read the name of a command, or explain all of them."""
     parser = CommandParser(
@@ -108,7 +117,9 @@ def _choose(program: str, description: str, table: Mapping[str, str], words: Seq
         epilog=f'`{program} COMMAND --help` says more.',
     )
     if table is COMMANDS:
-        parser.add_argument('--version', action='version', version=f'mmseg_picie {__version__}')
+        parser.add_argument(
+            '--version', action=_ShowVersions, nargs=0, help='show versions and device, and exit'
+        )
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
     for name, summary in table.items():
         commands.add_parser(name, help=summary, add_help=False)

@@ -20,7 +20,7 @@ SENTENCES = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or name of a ready config')
     parser.add_argument(
         '--workers', type=int, default=os.cpu_count() or 1, help='threads (default: all cores)'
     )

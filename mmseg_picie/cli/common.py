@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..apis import ready_configs
 from ..printing import printable
 from . import outputs
 from .causes import find_cause
@@ -92,16 +93,30 @@ def add_share(parser: argparse.ArgumentParser, more: str = '') -> None:
 
 
 def check_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """End the command if the config is no file or a word of `--cfg-options` is malformed.
+    """End the command if there is no such config, or a word of `--cfg-options` is malformed.
 
     Args:
         parser: Reports it.
         args: Parsed arguments with `config` and `cfg_options`.
     """
-    if not Path(args.config).is_file():
-        parser.error(f'argument config: there is no file {args.config}; check the path')
+    find_config(parser, args.config)
     if not all(word.find('=') > 0 for word in args.cfg_options or ()):
         parser.error(OPTION_RULE)
+
+
+def find_config(parser: argparse.ArgumentParser, name: str, argument: str = 'config') -> Path:
+    """Find a config file, or end the command.
+
+    Args:
+        parser: Reports that there is none.
+        name: Path, or name of a ready config (see :func:`.ready_configs.find_config`).
+        argument: The argument that named it.
+
+    Returns:
+        Its path.
+    """
+    with refuse(parser, argument):
+        return ready_configs.find_config(name)
 
 
 def check_checkpoint(parser: argparse.ArgumentParser, argument: str, path: str) -> None:
@@ -149,7 +164,7 @@ def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Co
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+        cfg.work_dir = str(Path('work_dirs', find_config(parser, args.config).stem))
     outputs.check_folder(
         parser, 'work_dir' if args.work_dir is None else '--work-dir', cfg.work_dir
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files, one row each')
+    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='configs, one row each')
     parser.add_argument('--seeds', nargs='+', type=int, required=True, help='such as 1 2 3')
     parser.add_argument('--work-dir', default='work_dirs/seeds', help='(default: %(default)s)')
     parser.add_argument(
@@ -62,7 +62,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse missing files, and repeated seeds and configs, which would overwrite each other."""
     for one in _split(args):
         common.check_config(parser, one)
-    stems = [Path(path).stem for path in args.configs]
+    stems = [common.find_config(parser, path).stem for path in args.configs]
     for name, values in (('--seeds', args.seeds), ('CONFIG', stems)):
         if len(set(values)) < len(values):
             parser.error(f'argument {name}: each must be given once, but got {values}')
@@ -84,7 +84,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     folders: dict[str, dict[int, Path]] = {}
     failures: list[seed_runs.RunError] = []
     for i, job in enumerate(_list_runs(parser, args)):
-        label = Path(job.config_path).stem
+        label = job.folder.parent.name
         print(f'[{i + 1}/{len(args.configs) * len(args.seeds)}] {label}, seed {job.seed} ...')
         sys.stdout.flush()
         try:
@@ -160,7 +160,8 @@ def _list_runs(parser: argparse.ArgumentParser, args: argparse.Namespace) -> lis
     for one in _split(args):
         cfg, overrides = common.read_config(parser, one), tuple(args.cfg_options or ())
         common.require(parser, one, cfg, 'model', 'train', 'val')
+        name = common.find_config(parser, one.config).stem
         for seed in args.seeds:
-            folder = Path(args.work_dir, Path(one.config).stem, f'seed_{seed}')
+            folder = Path(args.work_dir, name, f'seed_{seed}')
             jobs.append(SeedRun(cfg, one.config, overrides, seed, folder))
     return jobs

@@ -34,8 +34,8 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if args.out.resolve() == source.resolve():
         parser.error(f'argument OUT: {args.out} is the checkpoint itself; give another name')
     outputs.check_file(parser, 'OUT', args.out)
-    if args.config and not Path(args.config).is_file():
-        parser.error(f'argument --config: there is no file {args.config}; check the path')
+    if args.config:
+        common.find_config(parser, args.config, '--config')
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -80,7 +80,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[dict]
         results.append((job.run, result))
         print(f'    mIoU {result["metrics"]["mIoU"]:.2f} in {result["seconds"]:.0f} s')
     rows = label_study.summarise(results)
+    name = common.find_config(parser, args.config).stem
     write_json(args.out / 'summary.json', dict(config=str(args.config), rows=rows))
-    label_study.draw_curves(rows, Path(args.config).stem, args.out / 'summary.png')
-    label_study.print_table(rows, Path(args.config).stem)
+    label_study.draw_curves(rows, name, args.out / 'summary.png')
+    label_study.print_table(rows, name)
     return rows

@@ -16,7 +16,7 @@ from . import common, outputs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or name of a ready config')
     parser.add_argument(
         'checkpoint',
         nargs='?',

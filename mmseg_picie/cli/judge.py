@@ -14,7 +14,7 @@ from . import common, outputs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('config', help='config file of the training')
+    parser.add_argument('config', help='config of the training: a file, or name of a ready one')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--json', metavar='FILE', help='JSON file for the figures')
     parser.add_argument(

@@ -16,7 +16,7 @@ from . import common, outputs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('config', help='config file of the training')
+    parser.add_argument('config', help='config of the training: a file, or name of a ready one')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('input', nargs='+', help='image files, or folders of images')
     parser.add_argument('--out-dir', default='outputs', help='folder for the results')

@@ -19,7 +19,7 @@ from . import common, outputs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or name of a ready config')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('out', metavar='OUT', help='checkpoint to write')
     common.add_common_arguments(parser)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..apis.suggest_k import Advice
 
 #: The config that is taken for a folder.
-READY = 'configs/picie-m_fpn_efficientnet-lite0_folder.py'
+READY = 'picie-m_fpn_efficientnet-lite0_folder'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folder', nargs='?', help='folder of photographs, nested or flat')
     parser.add_argument(
         '--config',
-        help='config file of a training, whose encoder and recipe are taken, and without a folder '
+        help='config of a training, whose encoder and recipe are taken, and without a folder '
         f'its training images (default: {READY})',
     )
     parser.add_argument(
@@ -70,7 +70,10 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
             f'{" ".join(map(str, args.seeds))}'
         )
     if args.out is None:
-        name = Path(args.config).stem if args.folder is None else Path(args.folder).resolve().name
+        if args.folder is None:
+            name = common.find_config(parser, args.config).stem
+        else:
+            name = Path(args.folder).resolve().name
         args.out = str(Path('work_dirs', 'suggest-k', name))
     outputs.check_folder(parser, '--out', args.out)
 
@@ -83,13 +86,12 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Advice:
     """
     from ..apis.feature_sample import use_folder
     from ..apis.prediction import check_device
-    from ..apis.ready_configs import find_ready
     from ..apis.suggest_k import describe_table, suggest_k, write_advice
 
     if args.device:
         with common.refuse(parser, '--device'):
             check_device(args.device)
-    args.config, args.work_dir = args.config or str(find_ready(READY)), args.out
+    args.config, args.work_dir = args.config or READY, args.out
     cfg = common.load_config(parser, args)
     common.require(parser, args, cfg, 'model', 'train')
     if args.folder is not None:

@@ -9,7 +9,7 @@ from . import common, outputs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or name of a ready config')
     parser.add_argument('checkpoint', help='checkpoint file, or its address')
     parser.add_argument('--out', metavar='DIR', help='also write the predictions, for other tools')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
