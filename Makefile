@@ -3,6 +3,7 @@
 #   make test    all tests
 #   make check   format, lint, types, and the tests that are not slow
 #   make docs    the documentation site, in build/site
+#   make dist    source archive and wheel in dist/, checked
 #   make clean   remove .venv, work_dirs, and what tools have cached
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ PY := $(VENV)/bin/python
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -n $(WORKERS) --dist worksteal
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check style fast slow docs install clean
+.PHONY: help demo test check style fast slow docs install dist clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,6 +55,12 @@ $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]'
 	touch $(STAMP)
+
+dist: install
+	rm -rf build/lib dist
+	$(PY) -m build
+	$(PY) -m twine check --strict dist/*
+	$(VENV)/bin/check-wheel-contents dist/*.whl
 
 clean:
 	rm -rf $(VENV) work_dirs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
