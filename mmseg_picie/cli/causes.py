@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from ..apis import near_names
+from ..apis.extras import explain_missing
 
 _PACKAGE = str(Path(__file__).parents[1])
 _TOOLBOX = re.compile(r'[/\\](mmengine|mmcv|mmseg)[/\\]')
@@ -105,7 +106,7 @@ def find_cause(error: BaseException, config: str | None = None) -> str | None:
         name = f'{error.filename}: ' if error.filename else ''
         return f'{name}{reason}; check the path, its permissions and the space on its disk'
     subject = f'argument config: {config}' if config else 'the settings'
-    named = near_names.explain(error, text, _built(steps))
+    named = near_names.explain(error, text, _built(steps)) or explain_missing(text)
     if named:
         return f'{subject}: {named}'
     if last.is_in('own') and isinstance(error, AssertionError):

