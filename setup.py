@@ -37,9 +37,11 @@ class BuildWithConfigs(build_py):
     @staticmethod
     def _carried() -> list[Path]:
         """Files below :data:`CARRIED`, relative to the root."""
-        files = [ROOT / name for name in CARRIED if (ROOT / name).is_file()]
-        for name in CARRIED:
-            files += sorted((ROOT / name).rglob('*'))
+        files = []
+        for path in (ROOT / name for name in CARRIED):
+            if not path.exists():
+                raise FileNotFoundError(f'{path} must be in the package, and is not there')
+            files += [path, *sorted(path.rglob('*'))]
         return [
             file.relative_to(ROOT)
             for file in files
