@@ -23,7 +23,8 @@ def explain_missing(text: str) -> str:
     extra = find_extra(name)
     if not extra:
         return ''
-    return f"it needs {name}, which is not installed; run `pip install '{_DISTRIBUTION}[{extra}]'`"
+    remedy = f"run `pip install '{_DISTRIBUTION}[{extra}]'`"
+    return f'the package {name}, which is needed, is missing; {remedy}'
 
 
 def find_extra(name: str) -> str:

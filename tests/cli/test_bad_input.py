@@ -245,7 +245,9 @@ def test_a_package_of_an_extra_that_is_missing_is_told_with_the_extra(
     path.write_text(
         f"_base_ = '{tiny.config}'\nmodel = dict(backbone=dict(_delete_=True, {backbone}))\n"
     )
-    expected = "it needs timm, which is not installed; run `pip install 'mmseg_picie[timm]'`"
+    expected = (
+        "the package timm, which is needed, is missing; run `pip install 'mmseg_picie[timm]'`"
+    )
     assert sentence('train', path) == f'argument config: {path}: {expected}'
 
 
