@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from ..devices import using_device
 from ..epoch_timer import EpochTimer
-from ..ready_configs import find_ready
+from ..ready_configs import find_config
 from ..runs import enable_amp, require_device_for_amp
 from .cases import LeftOut
 from .rows import Found, Row, attempt
@@ -24,7 +24,7 @@ from .segmentor_cases import build, draw_views
 #: precision. The first clusters are of features that differ by rounding, and a step moves weights
 #: a little further apart each time.
 FIRST_LOSS, EPOCH_LOSS, MIXED_LOSS = 0.01, 0.05, 0.05
-READY = 'configs/picie_fpn_r18_scenes.py'
+READY = 'picie_fpn_r18_scenes'
 
 
 class Epoch(NamedTuple):
@@ -49,14 +49,8 @@ def make_config(quick: bool) -> Config:
 
     Returns:
         Config: of one epoch.
-
-    Raises:
-        LeftOut: If this is no checkout, so that there is none.
     """
-    try:
-        config = Config.fromfile(find_ready(READY))
-    except FileNotFoundError as error:
-        raise LeftOut(str(error)) from error
+    config = Config.fromfile(find_config(READY))
     number = 8 if quick else 64
     for name in ('train_dataloader', 'val_dataloader'):
         config[name].update(batch_size=4 if quick else 16, num_workers=0, persistent_workers=False)
