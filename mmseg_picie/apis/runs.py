@@ -73,7 +73,7 @@ def train(cfg: Config, verbose: bool = True) -> Done:
     """
     if cfg.get('launcher', 'none') == 'none':  # else the main process does, once it is known
         lock_folder(cfg.work_dir)  # before anything is written there
-    runner = build_runner(cfg, verbose)
+    runner = build_runner(cfg, verbose, trains=True)
     runner.train()
     hub, names = runner.message_hub, ('aAcc', 'mIoU')
     scores = {name: hub.log_scalars.get(f'val/{name}') for name in names}
@@ -101,13 +101,15 @@ def test(cfg: Config, verbose: bool = True) -> Done:
     return done
 
 
-def build_runner(cfg: Config, verbose: bool = True) -> Runner:
+def build_runner(cfg: Config, verbose: bool = True, trains: bool = False) -> Runner:
     """Build mmengine's runner, or the one of the registry that `runner_type` names.
 
     Args:
         cfg (Config): the whole config.
         verbose (bool): whether the log is shown as mmengine does. If not, it goes to the log file,
             and a :class:`ConsoleHook` shows what a person needs.
+        trains (bool): whether it is to train. If not, it leaves the config that is in the work
+            folder, which may be that of a training, as it is.
 
     Returns:
         Runner: before any training or testing.
@@ -123,7 +125,8 @@ def build_runner(cfg: Config, verbose: bool = True) -> Runner:
         )
     if not issubclass(kind, Runner):
         return kind.from_cfg(cfg)
-    parts: list[type] = [WholeConfig] if verbose else [WholeConfig, QuietLog]
+    parts: list[type] = [WholeConfig if trains else GuestConfig]
+    parts += [] if verbose else [QuietLog]
     if kind is not Runner:
         parts.append(kind)
     made: type[Runner] = type(kind.__name__, tuple(parts), {})
@@ -150,8 +153,18 @@ class WholeConfig(Runner):
     @master_only
     def dump_config(self) -> None:
         """Write the config under its name, or that of the start."""
-        name = os.path.basename(self.cfg.filename or f'{self.timestamp}.py')
-        write_whole(Path(self.work_dir, name), self.cfg.dump())
+        write_whole(self._config_path(), self.cfg.dump())
+
+    def _config_path(self) -> Path:
+        return Path(self.work_dir, os.path.basename(self.cfg.filename or f'{self.timestamp}.py'))
+
+
+class GuestConfig(WholeConfig):
+    """A runner in a work folder that may be a training's: if a config is there, it stays."""
+
+    def _config_path(self) -> Path:
+        path = super()._config_path()
+        return Path(self.log_dir, path.name) if path.exists() else path
 
 
 def announce(runner: Runner) -> None:

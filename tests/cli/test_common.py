@@ -103,7 +103,7 @@ class Built(Exception):
 def run(monkeypatch, config):
     """Return a function that runs a command up to its runner and returns the runner's config."""
 
-    def build_runner(cfg: Config, verbose: bool) -> None:
+    def build_runner(cfg: Config, verbose: bool, trains: bool = False) -> None:
         raise Built(cfg)
 
     monkeypatch.setattr(runs, 'build_runner', build_runner)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
@@ -125,6 +126,9 @@ def test_predictions_carry_class_names_and_testing_prints_all_scores(
     run_tool('train.py', config_path, '--cfg-options', 'train_cfg.max_epochs=1')
     checkpoint = next(tmp_path.rglob('epoch_1.pth'))
     result = run_tool('test.py', config_path, checkpoint, '--out', tmp_path / 'out')
+    # The training's config is as it was; that of the test is beside its log.
+    configs = sorted(checkpoint.parent.rglob(config_path.name), key=lambda path: len(path.parts))
+    assert [Config.fromfile(path).train_cfg.max_epochs for path in configs] == [1, 3]
     found = dict(re.findall(r'^([\w/]+): ([\d.]+|nan)$', result.stdout, re.M))
     assert {'aAcc', 'mIoU', 'mAcc', 'stored/mIoU', 'things/mIoU', 'view1/mIoU'} <= found.keys()
     assert found['stored/mIoU'] == found['mIoU']
