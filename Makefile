@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 # What to install.
-EXTRAS ?= toolbox,cpu,timm,geo,export,docs,tests
+EXTRAS ?= toolbox,cpu,geo,export,docs,tests
 
 # Processes that share the tests.
 WORKERS ?= auto
