@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..printing import printable
 from .near_names import suggest
 
 #: Begins the name of a ready config in ``_base_``, in OpenMMLab's way.
@@ -66,11 +67,11 @@ def find_config(name: str | Path) -> Path:
     stems = {path.stem: path for key, path in ready.items() if _PARTS not in key.split('/')}
     if str(wanted) in stems:
         return stems[str(wanted)]
-    near = suggest(wanted.name, stems)
+    shown, near = printable(str(name)), suggest(wanted.name, stems)
     if Path(name).suffix in _SUFFIXES or Path(name).exists():
-        raise FileNotFoundError(f'there is no file {name}{near}; check the path')
+        raise FileNotFoundError(f'there is no file {shown}{near}; check the path')
     raise FileNotFoundError(
-        f'there is no file and no ready config {name}{near}; check it, or take a name of those in '
+        f'there is no file and no ready config {shown}{near}; check it, or take a name of those in '
         f'{find_folder()}'
     )
 

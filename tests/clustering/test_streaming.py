@@ -141,7 +141,7 @@ def test_a_stream_without_batches_is_refused():
 def test_fewer_points_than_clusters_are_refused_with_both_numbers():
     stream = StreamingKMeans(K, 2, 10)
     stream.add(torch.randn(1, 3, D))
-    with pytest.raises(ValueError, match='4 clusters for 3 pixels'):
+    with pytest.raises(ValueError, match='4 centroids .* for 3 gathered pixels'):
         stream.finish()
 
 
@@ -243,7 +243,7 @@ def test_several_processes_give_the_same_as_one(world_size, num_init):
 @pytest.mark.parametrize(
     ('sizes', 'broken', 'message'),
     [
-        ((1, 1), None, '4 clusters for 2 pixels'),  # the fit fails, on the first process alone
+        ((1, 1), None, 'for 2 gathered pixels'),  # the fit fails, on the first process alone
         ((8, 8), 1, '1 of 96 values'),  # the fit meets another process's diverged features
         ((8, 8, 8), 2, '1 of 24 values'),  # an update does: seen by the second process alone
     ],
