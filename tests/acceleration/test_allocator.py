@@ -22,7 +22,8 @@ loaded = hasattr(ctypes.CDLL(None), 'mi_collect')
 print(json.dumps(dict(loaded=loaded, words=sys.argv[1:], pid=os.getpid())))
 """
 MEMORY = """
-import json, re, torch
+import json, os, re, torch
+os.environ['MMSEG_PICIE_POSTPONED'] = '1'  # as above
 from mmseg_picie.acceleration.allocator import release_freed_memory
 def resident():
     return int(re.search(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1024

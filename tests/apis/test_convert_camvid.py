@@ -1,8 +1,5 @@
 """Proofs for `picie convert camvid` on a small made release."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +8,6 @@ from PIL import Image
 
 from mmseg_picie.apis import convert_camvid as camvid
 
-ROOT = Path(__file__).parents[2]
-TOOL = ROOT / 'tools/dataset_converters/camvid.py'
 COUNTS = {'train': 3, 'val': 2, 'test': 1}
 
 
@@ -141,12 +136,10 @@ def test_used_folder_is_refused_and_kept_and_an_empty_one_is_filled(src, tmp_pat
     assert (out / 'notes.txt').read_text() == 'mine'
 
 
-def test_command_line_reports_counts_and_errors_without_traceback(src, tmp_path):
-    command = [sys.executable, str(TOOL), str(src), str(tmp_path / 'out'), '--link']
-    env = os.environ | {'PYTHONPATH': str(ROOT)}
-    run = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
-    assert '3 train, 2 val, 1 test' in run.stdout
-    again = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+def test_command_line_reports_counts_and_errors_without_traceback(src, run_tool, tmp_path):
+    words = ['dataset_converters/camvid.py', src, tmp_path / 'out', '--link']
+    assert '3 train, 2 val, 1 test' in run_tool(*words).stdout
+    again = run_tool(*words, check=False)
     assert again.returncode == 2
     assert 'error: OUT must be new' in again.stderr
     assert 'Traceback' not in again.stderr
