@@ -1,4 +1,4 @@
-"""Adds configs, tools and models to what is built; all else about the package stands in setup.cfg."""
+"""Adds configs, tools and models to what is built; all else about it stands in setup.cfg."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ CARRIED = ('configs', 'tools', 'model_zoo', 'model-index.yml')
 
 
 class BuildWithConfigs(build_py):
-    """Puts configs, tools and models into the package. An editable install reads those of the checkout."""
+    """Puts configs, tools and models into the package; an editable install reads the checkout."""
 
     def run(self) -> None:
         """Build."""

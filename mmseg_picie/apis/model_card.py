@@ -44,20 +44,20 @@ from mmseg.apis import init_model
 
 import mmseg_picie
 
-model = init_model(
-    mmseg_picie.get_config('{{ model.name }}'), mmseg_picie.get_checkpoint('{{ model.name }}')
-)
+name = '{{ model.name }}'
+model = init_model(mmseg_picie.get_config(name), mmseg_picie.get_checkpoint(name))
 ```
 
-The second finds the model by its name where `picie models` lists it. The file holds weights and
-settings as plain data; nothing in it is executed.
+`picie models` lists the names that are found, and docs/model_zoo.md of mmseg_picie says where. The
+file holds weights and settings as plain data. Nothing in it is executed.
 
 ## Scores
 
 {% if table %}
 {{ table }}
 
-One training. Clusters were matched with classes once, on the images that are scored ({{ metric }}).
+One training. Clusters were matched with classes once, on the images that are scored
+({{ metric }}).
 {% if rounded %}
 Kernels and matrices are stored as float16, and the scores are of the stored file
 (`validation.jsonl`). `log.jsonl` is the log of the training. `scores.json` has all scores.
@@ -147,7 +147,7 @@ def describe_entry(cfg: Config, model: ReleasedModel, facts: Mapping[str, Any]) 
         'License': model.licence,
         'Data License': model.data_licence,
     }
-    entry = {
+    entry: dict[str, Any] = {
         'Name': model.name,
         'In Collection': 'PiCIE',
         'Metadata': {key: value for key, value in metadata.items() if value is not None},

@@ -114,11 +114,11 @@ def get_checkpoint(name: str | Path, source: str | Path | None = None) -> str:
     models, failures = list_models(source)
     found = {one.model.name: one for one in models}.get(str(name))
     if found is None:
-        more = f' ({failures[0].rstrip(".")})' if failures else ''
+        more = f'. One list could not be read: {failures[0]}' if failures else ''
         near = suggest(str(name), [one.model.name for one in models])
         raise FileNotFoundError(
-            f'there is no checkpoint file {name}, and no released model of that name{near}{more}; '
-            'check the path, or see `picie models`'
+            f'there is no checkpoint file {name}, and no released model of that name{near}; check '
+            f'the path, or see `picie models`{more}'
         )
     for failure in failures:
         _tell(f'{failure} {found.address} is taken.')

@@ -208,7 +208,8 @@ def _check_ready_name(name: str, cfg: Config) -> None:
         return
     theirs = read_config_file(str(ready))
     for key in ('model', 'test_pipeline'):
-        if json.dumps(theirs.get(key), default=str) != json.dumps(cfg.get(key), default=str):
+        texts = [json.dumps(one.get(key), default=str, sort_keys=True) for one in (theirs, cfg)]
+        if texts[0] != texts[1]:
             raise ValueError(
                 f'the name {name} is that of a ready config, but the training had another {key}, '
                 'so the two would not fit; give another --name.'
@@ -228,7 +229,8 @@ def _read_training(run: Run, cfg: Config) -> Training:
             )
     logs = sorted(run.work_dir.glob('*/vis_data/scalars.json'))
     records = [record for path in logs for record in read_records(path)]
-    model = load_model(cfg, str(run.checkpoint), 'cpu')
+    # A copy, as mmseg changes the config that it builds a model by.
+    model = load_model(copy.deepcopy(cfg), str(run.checkpoint), 'cpu')
     scores: dict[str, float] = {}
     if cfg.get('val_evaluator'):
         scores = _find_scores(run, meta, records)
