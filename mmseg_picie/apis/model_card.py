@@ -45,7 +45,8 @@ from mmseg.apis import init_model
 import mmseg_picie
 
 name = '{{ model.name }}'
-model = init_model(mmseg_picie.get_config(name), mmseg_picie.get_checkpoint(name))
+config, checkpoint = mmseg_picie.get_config(name), mmseg_picie.get_checkpoint(name)
+model = init_model(config, checkpoint, device='cpu')  # without device, on a GPU
 ```
 
 `picie models` lists the names that are found, and docs/model_zoo.md of mmseg_picie says where. The
