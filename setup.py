@@ -1,4 +1,4 @@
-"""Adds configs and tools to what is built; all else about the package stands in setup.cfg."""
+"""Adds configs, tools and models to what is built; all else about it stands in setup.cfg."""
 
 import shutil
 from pathlib import Path
@@ -8,11 +8,11 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 #: What OpenMMLab's packages carry in a folder `.mim`, where its tools look for it.
-CARRIED = ('configs', 'tools', 'model-index.yml')
+CARRIED = ('configs', 'tools', 'model_zoo', 'model-index.yml')
 
 
 class BuildWithConfigs(build_py):
-    """Puts configs and tools into the package. An editable install reads those of the checkout."""
+    """Puts configs, tools and models into the package; an editable install reads the checkout."""
 
     def run(self) -> None:
         """Build."""

@@ -5,7 +5,8 @@ mmseg's registries; a config does it by
 ``custom_imports = dict(imports=['mmseg_picie'], allow_failed_imports=False)``.
 
 ``segment('photos', clusters=12)`` segments a folder of images, see :func:`.apis.segment.segment`.
-``get_config('picie_fpn_r18_cocostuff')`` reads a ready config.
+``get_config('picie_fpn_r18_cocostuff')`` reads a ready config, and ``get_checkpoint`` finds a
+released model.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .version import __version__
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-__all__ = ['__version__', 'get_config', 'register', 'segment']
+__all__ = ['__version__', 'get_checkpoint', 'get_config', 'register', 'segment']
 
 
 def register() -> None:
@@ -46,7 +47,8 @@ def get_config(name: str | Path) -> Config:
 
     Args:
         name (str or Path): path of a file, or name of a ready config, such as
-            'picie_fpn_r18_cocostuff' or 'backbones/picie_fpn_r50_cocostuff'.
+            'picie_fpn_r18_cocostuff' or 'backbones/picie_fpn_r50_cocostuff'; or name of a released
+            model, whose file holds what inference needs of its config, as data.
 
     Returns:
         Config: mmengine's.
@@ -56,8 +58,17 @@ def get_config(name: str | Path) -> Config:
         ValueError: If it cannot be read.
     """
     from .apis.config_files import read_config_file
+    from .apis.model_file import read_settings
+    from .apis.model_store import get_checkpoint
 
-    return read_config_file(str(name))
+    try:
+        return read_config_file(str(name))
+    except FileNotFoundError as error:
+        try:
+            path = get_checkpoint(name)
+        except FileNotFoundError:
+            raise error from None
+    return read_settings(path)
 
 
 def __getattr__(name: str) -> Any:
@@ -65,6 +76,10 @@ def __getattr__(name: str) -> Any:
         from .apis.segment import segment
 
         return segment
+    if name == 'get_checkpoint':
+        from .apis.model_store import get_checkpoint
+
+        return get_checkpoint
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

@@ -23,6 +23,8 @@ try:
 except ImportError:  # Windows, where a file that is open cannot be removed
     fcntl = None  # type: ignore[assignment]
 
+#: What a file system says that has no locks.
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 #: Temporary names: of this version, and of earlier ones, whose writers held no lock.
 _PARTIAL = re.compile(r'\..*\.partial-(\d+)(-[0-9a-f]{8})?', re.DOTALL)
 # Folders in which this process has looked for leftovers.

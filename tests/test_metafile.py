@@ -22,8 +22,19 @@ DATA = {
 }
 
 
-def test_index_imports_the_metafile():
-    assert INDEX == {'Import': ['configs/metafile.yaml']}
+def test_index_imports_the_metafile_and_those_of_the_released_models():
+    released = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob('model_zoo/*/*.yml'))
+    imported = ['configs/metafile.yaml', *released]
+    assert dict(Import=imported) == INDEX
+
+
+def test_index_passes_its_schema():
+    """Paths of files that an entry names count from its metafile."""
+    model_index = pytest.importorskip('modelindex')
+    index = model_index.load(str(ROOT / 'model-index.yml'))
+    index.build_models_with_collections()
+    found = index.check(silent=True)
+    assert not found, found
 
 
 def test_every_config_of_the_benchmark_page_is_listed_once():

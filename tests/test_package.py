@@ -105,7 +105,7 @@ def test_the_wheel_holds_package_configs_and_tools_byte_for_byte(built):
     expected = {path: path for path in files_of('mmseg_picie')} | {
         'picie_command.py': 'picie_command.py'
     }
-    carried = files_of('configs', 'tools') | {'model-index.yml'}
+    carried = files_of('configs', 'tools', 'model_zoo') | {'model-index.yml'}
     expected |= {f'mmseg_picie/.mim/{path}': path for path in carried}
     assert 'mmseg_picie/py.typed' in expected
     with zipfile.ZipFile(built.wheel) as file:

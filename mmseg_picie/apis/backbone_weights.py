@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..checkpoint_loading import read_checkpoint
 from ..engine.checkpoint_files import save_whole
 from .config_files import read_config_file
+from .model_store import get_checkpoint
 
 PREFIX = 'backbone.'
 
@@ -162,7 +163,8 @@ def set_weights(cfg: Config, source: str) -> str:
     Args:
         cfg (Config): of a segmentor, changed in place.
         source (str): 'none' for random weights, 'config' to leave all as it is, an address such as
-            ``torchvision://resnet18``, or a file: a segmentor's checkpoint or a plain backbone.
+            ``torchvision://resnet18``, a file (a segmentor's checkpoint or a plain backbone), or
+            the name of a released model.
 
     Returns:
         str: how the tensors of a file match the backbone; empty if there is nothing to say.
@@ -182,15 +184,15 @@ def set_weights(cfg: Config, source: str) -> str:
         return ''
     remark, init_cfg = '', dict(type='Pretrained', checkpoint=source)
     if '://' not in source:
-        init_cfg['checkpoint'] = str(Path(source).resolve())
-        if not Path(source).is_file():
-            raise ValueError(
-                f'starting weights are to come from {source}, but there is no such file.'
-            )
-        weights = read_tensors(source)
+        try:
+            path = get_checkpoint(source)
+        except FileNotFoundError as error:
+            raise ValueError(f'starting weights are to come from {source}, but {error}.') from error
+        init_cfg['checkpoint'] = str(Path(path).resolve())
+        weights = read_tensors(path)
         if any(name.startswith(PREFIX) for name in weights):
             init_cfg['prefix'] = PREFIX
-            weights = read_backbone(source)
+            weights = read_backbone(path)
         match = match_weights(build_backbone(cfg), weights)
         if not match.matched or match.reshaped:
             raise ValueError(

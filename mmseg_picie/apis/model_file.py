@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 from mmseg.registry import MODELS, TRANSFORMS
+from torch import Tensor
 
 from ..checkpoint_loading import read_checkpoint
 from ..models import PiCIE
@@ -35,7 +36,11 @@ _PLAIN_NAME = re.compile(r'[\w.-]+')
 
 
 def write_model(
-    path: str | Path, model: PiCIE, config: Config, facts: Mapping[str, Any] | None = None
+    path: str | Path,
+    model: PiCIE,
+    config: Config,
+    facts: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
     """Write a model into one file.
 
@@ -44,9 +49,11 @@ def write_model(
         model (PiCIE): trained.
         config (Config): of its training: ``model`` and ``test_pipeline``.
         facts (Mapping, optional): what else to tell of it, such as its seed; plain data.
+        half (bool): whether kernels and matrices are rounded to float16, which halves the file.
+            Who reads it computes in float32 all the same. Norms and centroids stay as they are.
 
     Raises:
-        ValueError: If the settings are no plain data.
+        ValueError: If the settings are no plain data, or weights are too large for float16.
     """
     settings = dict(
         model=_without_sources(_plain(config.model)), test_pipeline=_plain(config.test_pipeline)
@@ -67,6 +74,10 @@ def write_model(
         dataset_meta={key: list(value) for key, value in model.dataset_meta.items()},
     )
     state = {key: value.cpu() for key, value in model.state_dict().items()}
+    if half:
+        for name, weight in model.named_parameters():
+            if weight.ndim > 1:
+                state[name] = _round(name, state[name])
     content = io.BytesIO()
     torch.save(dict(meta=meta, state_dict=state), content)
     write_whole(path, content.getbuffer())
@@ -152,6 +163,16 @@ def is_model_file(path: str | Path) -> bool:
     """
     meta = read_checkpoint(path).get('meta')
     return isinstance(meta, dict) and meta.get('format') == FORMAT
+
+
+def _round(name: str, weight: Tensor) -> Tensor:
+    rounded = weight.half()
+    if not rounded.isfinite().all():
+        raise ValueError(
+            f'half rounds weights to float16, but {name} has values beyond +-65504, which it does '
+            'not hold; write the model without it.'
+        )
+    return rounded
 
 
 def _read_meta(path: str | Path) -> dict[str, Any]:

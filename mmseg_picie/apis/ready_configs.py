@@ -19,14 +19,26 @@ _PARTS = '_base_'
 _SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
-def find_folder() -> Path:
-    """Find the folder of the ready configs.
+def find_carried(name: str) -> Path:
+    """Find a folder that a wheel carries along.
+
+    Args:
+        name (str): its name in the repository, such as 'configs'.
 
     Returns:
         Path: in the package if a wheel was installed, else the one of the checkout.
     """
-    carried = _PACKAGE / '.mim' / 'configs'
-    return carried if carried.is_dir() else _PACKAGE.parent / 'configs'
+    carried = _PACKAGE / '.mim' / name
+    return carried if carried.is_dir() else _PACKAGE.parent / name
+
+
+def find_folder() -> Path:
+    """Find the folder of the ready configs.
+
+    Returns:
+        Path: as of :func:`find_carried`.
+    """
+    return find_carried('configs')
 
 
 def list_ready() -> dict[str, Path]:

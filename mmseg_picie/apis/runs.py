@@ -38,6 +38,7 @@ __all__ = [
     'test',
     'train',
     'use_tta',
+    'validate',
     'write_predictions',
 ]
 
@@ -96,6 +97,23 @@ def test(cfg: Config, verbose: bool = True) -> Done:
     """
     runner = build_runner(cfg, verbose)
     done = Done(runner.test() or {}, log_file(runner), cfg.load_from, is_main_process())
+    del runner
+    leave_process_group()
+    return done
+
+
+def validate(cfg: Config, verbose: bool = True) -> Done:
+    """Validate the checkpoint that the config's ``load_from`` names, as a training would.
+
+    Args:
+        cfg (Config): the whole config, with a validation.
+        verbose (bool): as of :func:`build_runner`.
+
+    Returns:
+        Done: the scores.
+    """
+    runner = build_runner(cfg, verbose)
+    done = Done(runner.val() or {}, log_file(runner), cfg.load_from, is_main_process())
     del runner
     leave_process_group()
     return done

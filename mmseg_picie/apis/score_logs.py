@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +92,11 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def only_scores(entry: dict[str, float | None]) -> dict[str, float]:
+def only_scores(entry: Mapping[str, float | None]) -> dict[str, float]:
     """Leave out what is no score, and scores of nothing.
 
     Args:
-        entry (dict): of a validation's log.
+        entry (Mapping): of a validation's log.
 
     Returns:
         dict[str, float]: scores by name.

@@ -20,6 +20,7 @@ from .folder_survey import describe_survey, list_photographs, survey_folder
 from .fresh_centroids import score_fresh_centroids
 from .json_files import write_json
 from .model_file import read_facts, read_model, write_model
+from .model_store import get_checkpoint
 from .prediction import Source, default_device, find_sources, load_model, predict_files
 from .quiet import quiet_toolbox
 from .recipes import choose_recipe
@@ -82,7 +83,8 @@ def segment(
         seed (int): of every random choice.
         labels (str or Path, optional): folder of label maps of some of the images.
         weights (str or Path, optional): file of DINOv2's weights, for 'best'.
-        model (str or Path, optional): model file of an earlier call; nothing is trained then.
+        model (str or Path, optional): model file of an earlier call, or name of a released model;
+            nothing is trained then.
         scale (str): size at which the network sees an image: 'auto', 'train', 'full', a factor such
             as '0.5', or a shorter side such as '640px'.
         stretch (str, optional): of levels of more than 8 bits: 'none', 'full' or 'percentile'.
@@ -100,7 +102,8 @@ def segment(
         OSError: If a folder is missing or cannot be written.
         ValueError: If a setting is out of range, or ``out`` holds results of other settings.
     """
-    paths = dict(labels=labels, weights=weights, model=model)
+    known = None if model is None else get_checkpoint(model)
+    paths = dict(labels=labels, weights=weights, model=known)
     request = Request(
         folder=str(folder),
         out=str(default_out(folder) if out is None else out),

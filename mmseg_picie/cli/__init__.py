@@ -1,7 +1,8 @@
 """The command `picie`: one file a command.
 
 A file has `add_arguments(parser)`, `check(parser, args)` for what can be told without the toolbox,
-and `run(parser, args)`. Nothing large is imported before `run`.
+and `run(parser, args)`. Nothing large is imported before `run`, and nothing at all for a file with
+`NEEDS_TOOLBOX = False`.
 """
 
 import argparse
@@ -39,6 +40,8 @@ COMMANDS = {
     'store-map': "name a model's clusters by labelled images",
     'export': 'write a checkpoint as ONNX or torch.export',
     'plot': 'draw the scores of a training',
+    'models': 'list released models',
+    'release': 'make a folder of a trained model for others',
     'check-data': 'check the data that a config reads',
     'check-device': 'check that a device computes what a CPU does, and how fast',
     'convert': 'convert checkpoints and data sets',
@@ -91,6 +94,8 @@ def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
             stack.enter_context(stop_on_signals(parser.prog, has_children=path[0] in _PARENTS))
         stack.enter_context(end_in_a_sentence(parser.prog, args))
         module.check(parser, args)
+        if not getattr(module, 'NEEDS_TOOLBOX', True):
+            return module.run(parser, args)
         if path[0] in _TRAINING and is_program:
             restart_with_mimalloc()
         if is_program:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..apis import ready_configs
+from ..apis.model_store import get_checkpoint
 from ..printing import printable
 from . import outputs
 from .causes import find_cause
@@ -119,16 +120,22 @@ def find_config(parser: argparse.ArgumentParser, name: str, argument: str = 'con
         return ready_configs.find_config(name)
 
 
-def check_checkpoint(parser: argparse.ArgumentParser, argument: str, path: str) -> None:
-    """End the command if a checkpoint is no file; addresses such as https:// are not checked.
+def find_checkpoint(parser: argparse.ArgumentParser, argument: str, path: str) -> str:
+    """Find a checkpoint, or end the command; addresses such as https:// are not checked.
 
     Args:
-        parser: Reports the missing file.
+        parser: Reports that there is none.
         argument: The argument or config key that named it.
-        path: Local path or address.
+        path: Local path, address, or name of a released model, which may be downloaded
+            (see :func:`.model_store.get_checkpoint`).
+
+    Returns:
+        Local path, or the address.
     """
-    if '://' not in path and not Path(path).is_file():
-        parser.error(f'argument {argument}: there is no checkpoint file {path}; check the path')
+    if '://' in path:
+        return path
+    with refuse(parser, argument):
+        return get_checkpoint(path)
 
 
 def parse_args(

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse a checkpoint that is not there, and one that would be written over."""
-    common.check_checkpoint(parser, 'CHECKPOINT', args.checkpoint)
+    args.checkpoint = common.find_checkpoint(parser, 'CHECKPOINT', args.checkpoint)
     source = Path(args.checkpoint)
     args.out = Path(args.out or source.with_name(f'{source.stem}_backbone.pth'))
     if args.out.resolve() == source.resolve():

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse values out of range and files that are not there or cannot be written."""
-    common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    args.checkpoint = common.find_checkpoint(parser, 'checkpoint', args.checkpoint)
     if args.config is not None:
         common.check_config(parser, args)
     elif args.cfg_options:

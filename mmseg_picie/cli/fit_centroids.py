@@ -37,7 +37,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there."""
     common.check_config(parser, args)
     if args.checkpoint is not None:
-        common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+        args.checkpoint = common.find_checkpoint(parser, 'checkpoint', args.checkpoint)
     outputs.check_file(parser, '--out', args.out)
     outputs.check_file(parser, '--json', args.json)
 

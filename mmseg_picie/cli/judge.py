@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there or cannot be written."""
     common.check_config(parser, args)
-    common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    args.checkpoint = common.find_checkpoint(parser, 'checkpoint', args.checkpoint)
     outputs.check_file(parser, '--json', args.json)
     outputs.check_file(parser, '--clusters', args.clusters)
 

@@ -63,7 +63,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse values out of range and files that are not there."""
     if not 0 < args.opacity <= 1:
         parser.error(f'argument --opacity: must be in (0, 1], but got {args.opacity}')
-    common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    args.checkpoint = common.find_checkpoint(parser, 'checkpoint', args.checkpoint)
     common.check_config(parser, args)
     outputs.check_folder(parser, '--out-dir', args.out_dir)
     for path in args.input:

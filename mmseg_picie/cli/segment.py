@@ -55,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--weights', metavar='FILE', help="DINOv2's weights, for the recipe best")
     parser.add_argument(
-        '--model', metavar='FILE', help='model.pth of an earlier call; nothing is trained then'
+        '--model',
+        metavar='MODEL',
+        help='model.pth of an earlier call, or name of a released model (see `picie models`); '
+        'nothing is trained then',
     )
     parser.add_argument(
         '--scale',
@@ -92,7 +95,6 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if args.weights is not None and not Path(args.weights).is_file():
         parser.error(f'argument --weights: there is no file {args.weights}; check the path')
     if args.model is not None:
-        common.check_checkpoint(parser, '--model', args.model)
         for name in _OF_TRAINING:
             if getattr(args, name) is not None:
                 parser.error(
@@ -100,6 +102,8 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
                     'out'
                 )
     outputs.check_folder(parser, '--out', args.out)
+    if args.model is not None:  # last, as it may be downloaded
+        args.model = common.find_checkpoint(parser, '--model', args.model)
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Any:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there."""
     common.check_config(parser, args)
-    common.check_checkpoint(parser, 'checkpoint', args.checkpoint)
+    args.checkpoint = common.find_checkpoint(parser, 'checkpoint', args.checkpoint)
     outputs.check_file(parser, 'OUT', args.out)
 
 

@@ -33,7 +33,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if args.resume:
         cfg.resume = True
     if cfg.get('load_from'):
-        common.check_checkpoint(parser, 'load_from', cfg.load_from)
+        cfg.load_from = common.find_checkpoint(parser, 'load_from', cfg.load_from)
     if args.amp:
         with common.refuse(parser, '--amp'):
             runs.enable_amp(cfg)

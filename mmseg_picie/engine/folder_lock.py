@@ -1,7 +1,6 @@
 """One training a folder."""
 
 import datetime
-import errno
 import json
 import logging
 import os
@@ -11,12 +10,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from mmengine.logging import print_log
 
-from ..whole_files import is_alive, write_whole
+from ..whole_files import NO_LOCKS, is_alive, write_whole
 
 #: Seconds that the workers of a process that was killed may hold its lock on.
 _PATIENCE = 10
-#: What a file system says that has no locks.
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 # Locks of this process by folder; the operating system frees them when it ends, however it does.
 _held: dict[str, FileLock] = {}
 
@@ -50,7 +47,7 @@ def lock_folder(folder: str) -> None:
             'another --work-dir.'
         ) from None
     except (OSError, NotImplementedError) as error:
-        if not isinstance(error, NotImplementedError) and error.errno not in _NO_LOCKS:
+        if not isinstance(error, NotImplementedError) and error.errno not in NO_LOCKS:
             raise
         print_log(
             f'The file system of {folder} has no locks; see to it that no other training writes '

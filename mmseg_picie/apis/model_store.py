@@ -1,0 +1,295 @@
+"""Find released models by their names: in folders, at an address, in the package.
+
+What comes from an address is kept in a folder of this machine. Each file is compared with the
+sha256 of its list before it is given out, whichever way it came.
+"""
+
+import hashlib
+import http.client
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from ..launched import is_first
+from ..printing import printable
+from ..version import __version__
+from ..whole_files import open_whole
+from .model_index import (
+    INDEX_FILE,
+    NAME,
+    ReleasedModel,
+    add_to_index,
+    locked,
+    parse_index,
+    read_index,
+)
+from .near_names import suggest
+from .ready_configs import find_carried
+
+#: Environment variables: the folder of what is kept, and a folder or an address of more models.
+HOME, SOURCE = 'MMSEG_PICIE_HOME', 'MMSEG_PICIE_MODELS'
+#: Seconds without an answer after which an address is given up.
+_PATIENCE = 20
+#: Most bytes of a list that comes from an address.
+_MOST_INDEX_BYTES = 10**7
+_PIECE = 1 << 20
+
+
+class Found(NamedTuple):
+    """A released model, and where it is.
+
+    Attributes:
+        model (ReleasedModel): what its list says of it.
+        place (str): folder or address of the list.
+    """
+
+    model: ReleasedModel
+    place: str
+
+    @property
+    def address(self) -> str:
+        """Path or address of its file."""
+        return f'{self.place}/{self.model.file}'
+
+
+def list_models(source: str | Path | None = None) -> tuple[list[Found], list[str]]:
+    """List the released models that there are.
+
+    Args:
+        source (str or Path, optional): folder, or address that begins with ``http://``,
+            ``https://`` or ``file://``, of a list of models; by default that of the environment
+            variable ``MMSEG_PICIE_MODELS``, if it is set.
+
+    Returns:
+        tuple[list[Found], list[str]]: models by name, of the source, of the folder ``models`` in
+            ``MMSEG_PICIE_HOME`` (by default ``~/.cache/mmseg_picie``), and of the package. Of one
+            name the first counts. Then a sentence if the source cannot be reached.
+
+    Raises:
+        FileNotFoundError: If the source is a folder that is not there, or has no list.
+        ValueError: If a list is broken, or the source is an address of another kind.
+    """
+    found: dict[str, Found] = {}
+    failures = []
+    for place in _list_places(source):
+        try:
+            models = _read_list(place)
+        except ConnectionError as error:
+            failures.append(str(error))
+            continue
+        for name, model in models.items():
+            found.setdefault(name, Found(model, place))
+    return [found[name] for name in sorted(found)], failures
+
+
+def get_checkpoint(name: str | Path, source: str | Path | None = None) -> str:
+    """Find the checkpoint of a released model, which is downloaded if it has to be.
+
+    Its bytes are compared with the sha256 of the list each time. It goes with
+    ``mmseg_picie.get_config`` of the same name into mmseg's ``init_model``.
+
+    Args:
+        name (str or Path): of a model, as `picie models` lists it; or path of a file, which is
+            given back as it is.
+        source (str or Path, optional): as of :func:`list_models`.
+
+    Returns:
+        str: path of the file.
+
+    Raises:
+        OSError: If there is no such model, it cannot be downloaded, or nothing can be written.
+        ValueError: If its bytes are not those of the list, or as of :func:`list_models`.
+    """
+    if Path(name).is_file():
+        return str(name)
+    if not NAME.fullmatch(str(name)):
+        raise FileNotFoundError(f'there is no checkpoint file {name}; check the path')
+    models, failures = list_models(source)
+    found = {one.model.name: one for one in models}.get(str(name))
+    if found is None:
+        more = f'. One list could not be read: {failures[0]}' if failures else ''
+        near = suggest(str(name), [one.model.name for one in models])
+        raise FileNotFoundError(
+            f'there is no checkpoint file {name}, and no released model of that name{near}; check '
+            f'the path, or see `picie models`{more}'
+        )
+    for failure in failures:
+        _tell(f'{failure} {found.address} is taken.')
+    if _is_address(found.place):
+        return str(_download(found))
+    path = Path(found.address)
+    problem = _find_problem(path, found.model)
+    if problem:
+        raise ValueError(
+            f'{path} {problem}, so it is not the model {name} of {found.place}/{INDEX_FILE}; get '
+            'it again.'
+        )
+    return str(path)
+
+
+def find_home() -> Path:
+    """The folder of what is kept on this machine.
+
+    Returns:
+        Path: ``MMSEG_PICIE_HOME``, or else ``mmseg_picie`` in the user's folder of caches.
+    """
+    if os.environ.get(HOME):
+        return Path(os.environ[HOME]).expanduser()
+    caches = os.environ.get('XDG_CACHE_HOME')
+    return (Path(caches) if caches else Path.home() / '.cache') / 'mmseg_picie'
+
+
+def _kept() -> Path:
+    """Models that have been downloaded, with a list of them, as in any other folder of models."""
+    return find_home() / 'models'
+
+
+def _list_places(source: str | Path | None) -> list[str]:
+    """Folders and addresses, in the order in which they count."""
+    own = [str(_kept()), str(find_carried('model_zoo'))]
+    given = str(source or os.environ.get(SOURCE) or '')
+    if not given:
+        return own
+    if '://' not in given:
+        folder = Path(given).expanduser()
+        if not (folder / INDEX_FILE).is_file():
+            raise FileNotFoundError(
+                f'{given} must be a folder of released models, but there is no '
+                f'{folder / INDEX_FILE}; check the path, or {SOURCE} if it is from there.'
+            )
+        return [str(folder), *own]
+    parts = urlsplit(given)
+    if parts.scheme == 'file':
+        return _list_places(urllib.request.url2pathname(parts.path))
+    if not _is_address(given) or not parts.netloc:
+        raise ValueError(
+            'the address of released models must begin with https://, http:// or file://, but is '
+            f'{given}; check it, or {SOURCE} if it is from there.'
+        )
+    return [given.removesuffix(INDEX_FILE).rstrip('/'), *own]
+
+
+def _is_address(place: str) -> bool:
+    return urlsplit(place).scheme in ('http', 'https')
+
+
+def _read_list(place: str) -> dict[str, ReleasedModel]:
+    if not _is_address(place):
+        return read_index(Path(place))
+    address = f'{place}/{INDEX_FILE}'
+    with _opened(address) as answer:
+        content = answer.read(_MOST_INDEX_BYTES + 1)
+    if len(content) > _MOST_INDEX_BYTES:
+        raise ValueError(
+            f'{address} must be a list of models, but is larger than {_MOST_INDEX_BYTES:,} bytes; '
+            'check the address.'
+        )
+    return parse_index(content, address)
+
+
+def _download(found: Found) -> Path:
+    """Have a model of an address in the folder of what is kept."""
+    model, kept = found.model, _kept()
+    own = replace(model, file=f'{model.name}/{Path(model.file).name}')
+    path = kept / own.file
+    with locked(path.parent / '.download.lock'):  # who waits for it finds the file
+        if _find_problem(path, model):
+            _tell(f'Downloading {model.name} ({model.size / 1e6:.1f} MB) from {found.place} ...')
+            _fetch(found, path)
+        if read_index(kept).get(model.name) != own:
+            add_to_index(kept, own)
+    return path
+
+
+def _fetch(found: Found, path: Path) -> None:
+    """Download a file; it is there as the list says, or not at all."""
+    model, address = found.model, f'{found.place}/{quote(found.model.file)}'
+    digest, received = hashlib.sha256(), 0
+    with _opened(address) as answer, open_whole(path) as file:
+        while received <= model.size:
+            with _connected(address):
+                piece = answer.read(_PIECE)
+            if not piece:
+                break
+            received += len(piece)
+            digest.update(piece)
+            file.write(piece)
+        if received != model.size:
+            is_cut = received < model.size
+            raise ConnectionError(
+                f'{address} {"ended" if is_cut else "went on"} after {received:,} bytes, but its '
+                f'list says {model.size:,}; '
+                + ('try again.' if is_cut else 'ask who released it, and use none of it.')
+            )
+        if digest.hexdigest() != model.sha256:
+            raise ValueError(
+                f'{address} has the sha256 {digest.hexdigest()}, but its list says {model.sha256}, '
+                'so it is damaged or another file, and was thrown away; try again, or ask who '
+                'released it.'
+            )
+
+
+@contextmanager
+def _opened(address: str) -> Iterator[IO[bytes]]:
+    """Ask an address; it is given up if there is no answer."""
+    request = urllib.request.Request(address, headers={'User-Agent': f'mmseg_picie/{__version__}'})
+    with _connected(address):
+        answer = urllib.request.urlopen(request, timeout=_PATIENCE)
+    with answer:
+        yield answer
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[None]:
+    """Within, all that fails is of the connection."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        raise ConnectionError(
+            f'{address} cannot be had, as the server says {error.code} {error.reason}; check the '
+            f'address ({SOURCE}).'
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, 'reason', None) or error
+        raise ConnectionError(
+            f'{address} cannot be reached ({reason}); check the network and the address, or put '
+            f'the folder of the models on this machine and name it by {SOURCE}.'
+        ) from error
+
+
+def _find_problem(path: Path, model: ReleasedModel) -> str:
+    """What is wrong with a file; empty if nothing is."""
+    if not path.is_file():
+        return 'is not there'
+    if path.stat().st_size != model.size:
+        return f'has {path.stat().st_size:,} bytes instead of {model.size:,}'
+    digest = compute_sha256(path)
+    return '' if digest == model.sha256 else f'has the sha256 {digest} instead of {model.sha256}'
+
+
+def compute_sha256(path: Path) -> str:
+    """The sha256 of a file.
+
+    Args:
+        path (Path): the file.
+
+    Returns:
+        str: 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _tell(sentence: str) -> None:
+    if is_first():
+        print(printable(sentence), file=sys.stderr, flush=True)
