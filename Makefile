@@ -4,6 +4,8 @@
 #   make check   format, lint, types, and the tests that are not slow
 #   make docs    the documentation site, in build/site
 #   make dist    source archive and wheel in dist/, checked
+#   make lowest  a handful of tests on the lowest versions that are supported
+#   make matrix  the tests that are not slow on many versions, as a table in build/matrix
 #   make clean   remove .venv, work_dirs, and what tools have cached
 
 PYTHON ?= python3
@@ -19,7 +21,7 @@ PY := $(VENV)/bin/python
 PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(PY) -m pytest -n $(WORKERS) --dist worksteal
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check style fast slow docs install dist clean
+.PHONY: help demo test check style fast slow docs lowest matrix install dist clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,6 +50,12 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	$(PY) -m codespell_lib README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md \
 		docs mmseg_picie configs tools benchmarks
+
+lowest:
+	$(PYTHON) .ci/matrix.py --quick --rows lowest
+
+matrix:
+	$(PYTHON) .ci/matrix.py
 
 install: $(STAMP)
 

@@ -68,6 +68,15 @@ class _Method(NamedTuple):
     name: str
 
 
+class _Bytes:
+    """Bytes that a file holds as text, of which torch knows from 2.5 on."""
+
+    def __new__(cls, text: str, encoding: str) -> bytes:  # type: ignore[misc]
+        if encoding != 'latin1':
+            raise ValueError(f'it holds bytes as {encoding!r}, which Python does not write')
+        return text.encode('latin1')
+
+
 class _History:
     """State of mmengine's ``HistoryBuffer``."""
 
@@ -88,6 +97,9 @@ class _History:
 #: Full name in a file -> what is made of it.
 _READ_AS: dict[str, type] = {
     'builtins.bytes': bytes,
+    'builtins.complex': complex,
+    'builtins.set': set,
+    '_codecs.encode': _Bytes,
     'builtins.slice': slice,
     'numpy.dtype': _DType,
     'numpy.ndarray': _Array,

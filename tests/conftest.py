@@ -64,20 +64,34 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     server.wait()
 
 
-@pytest.fixture
-def run_tool(tmp_path: Path, fork_server: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run a tool in a process of its own, in an empty folder; see `support/fork_server.py`."""
+@pytest.fixture(scope='session')
+def run_script(fork_server: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a script in a process of its own, in a folder; see `support/fork_server.py`."""
 
-    def run(name: str, *args: object, check: bool = True) -> subprocess.CompletedProcess:
-        words = [sys.executable, str(ROOT / 'tools' / name), *map(str, args)]
-        paths = [str(ROOT), str(tmp_path), os.environ.get('PYTHONPATH', '')]
+    def run(
+        script: Path, folder: Path, *args: object, check: bool = True
+    ) -> subprocess.CompletedProcess:
+        words = [sys.executable, str(script), *map(str, args)]
+        paths = [str(ROOT), str(folder), os.environ.get('PYTHONPATH', '')]
         environment = os.environ | {'PYTHONPATH': os.pathsep.join(paths)}
         with TemporaryFile('w+') as out, TemporaryFile('w+') as err:
-            process = Forked(words, out, err, environment, tmp_path, fork_server)
+            process = Forked(words, out, err, environment, folder, fork_server)
             code = process.wait()
             texts = [file.seek(0) or file.read() for file in (out, err)]
         assert not check or code == 0, ''.join(texts)
         return subprocess.CompletedProcess(words, code, *texts)
+
+    return run
+
+
+@pytest.fixture
+def run_tool(
+    tmp_path: Path, run_script: Callable[..., subprocess.CompletedProcess]
+) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a tool of `tools/` in an empty folder."""
+
+    def run(name: str, *args: object, check: bool = True) -> subprocess.CompletedProcess:
+        return run_script(ROOT / 'tools' / name, tmp_path, *args, check=check)
 
     return run
 

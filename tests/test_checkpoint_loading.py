@@ -146,12 +146,17 @@ def test_the_lists_of_others_are_neither_used_nor_changed(tmp_path):
     path = tmp_path / 'a.pth'
     torch.save(dict(path=Path('a')), path)
     kinds = [type(Path('a')), getattr, eval]
-    with torch.serialization.safe_globals(kinds):
+    others = list(torch.serialization.get_safe_globals())
+    torch.serialization.add_safe_globals(kinds)
+    try:
         before = set(torch.serialization.get_safe_globals())
         with pytest.raises(UnreadableCheckpoint, match='pathlib'):
             read_checkpoint(path)
         assert set(torch.serialization.get_safe_globals()) == before
         assert torch.load(path)['path'] == Path('a')  # torch's own, outside of the toolbox
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(others)
     assert getattr not in torch.serialization.get_safe_globals()
 
 

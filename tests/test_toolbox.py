@@ -81,6 +81,7 @@ def install_fork(site: Site) -> None:
     site.install('onedl-mmsegmentation', '1.4.2', 'mmseg')
 
 
+@pytest.mark.versions
 def test_this_environment_passes():
     toolbox.check_toolbox()
 

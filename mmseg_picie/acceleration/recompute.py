@@ -1,5 +1,7 @@
 """Less memory for the backward pass: cheap layers are computed again in it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -8,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import (
-    CheckpointPolicy,
-    checkpoint,
-    create_selective_checkpoint_contexts,
-)
+from torch.utils import checkpoint as checkpoints
+from torch.utils.checkpoint import checkpoint
+
+#: torch 2.4 cannot choose what a checkpoint keeps.
+IS_AVAILABLE = hasattr(checkpoints, 'create_selective_checkpoint_contexts')
 
 _aten = torch.ops.aten
 #: Operations that take long, whose results are kept; norms and activations are computed again.
@@ -30,14 +32,16 @@ def recompute_cheap_layers(network: nn.Module) -> int:
 
     Args:
         network (nn.Module): a backbone; its blocks are the members of its innermost sequences.
-            It is left alone if it recomputes by itself (mmseg's ``with_cp``), or has
-            ``SyncBatchNorm``, whose ranks would wait for each other.
+            It is left alone if it recomputes by itself (mmseg's ``with_cp``), has
+            ``SyncBatchNorm``, whose ranks would wait for each other, or if torch is older than 2.5.
 
     Returns:
         int: how many blocks were found; each is changed in place.
     """
     layers = list(network.modules())
     if any(isinstance(m, nn.SyncBatchNorm) or getattr(m, 'with_cp', False) for m in layers):
+        return 0
+    if not IS_AVAILABLE:
         return 0
     blocks = list(_find_blocks(network))
     for block in blocks:
@@ -83,7 +87,7 @@ class _Recomputed(nn.Module):
 
 def _make_contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
     """For the forward pass and for what is computed again."""
-    first, again = create_selective_checkpoint_contexts(_choose)
+    first, again = checkpoints.create_selective_checkpoint_contexts(_choose)
     return first, _both(module, again)
 
 
@@ -93,10 +97,13 @@ def _both(module: nn.Module, again: AbstractContextManager) -> Iterator[None]:
         yield
 
 
-def _choose(context: Any, operation: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+def _choose(
+    context: Any, operation: Any, *args: Any, **kwargs: Any
+) -> checkpoints.CheckpointPolicy:
     """Whether the result of an operation is kept."""
     kept = operation in _KEPT
-    return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
+    policies = checkpoints.CheckpointPolicy
+    return policies.MUST_SAVE if kept else policies.PREFER_RECOMPUTE
 
 
 @contextmanager

@@ -76,7 +76,8 @@ class KeyedSegDataset(BaseSegDataset):
     """A ``BaseSegDataset`` that hands its pipeline a generator keyed by seed, epoch and index.
 
     With :class:`EpochKeySampler` an item is asked for by a :class:`SampleKey`, and the pipeline
-    finds ``results['rng']``. With any other sampler (evaluation) there is no such entry.
+    finds ``results['rng']``. With any other sampler (evaluation) there is no such entry. A plain
+    loop over the data set has the draws of seed 0 and epoch 0.
 
     Unlike its base it refuses bad input at once: a missing or empty folder, an unreadable image, a
     missing label map. Images may have any usual suffix and lie in nested folders. Without
@@ -321,6 +322,15 @@ class KeyedSegDataset(BaseSegDataset):
                 f'the pipeline returned None for {paths[0]}; every transform must return results.'
             )
         return data
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give the items one after the other, with the draws of seed 0 and epoch 0.
+
+        No sampler asks for them then, but somebody who looks through the data, such as
+        MMSegmentation's ``browse_dataset.py``.
+        """
+        for index in range(len(self)):
+            yield self[SampleKey(0, 0, index)]
 
     @property
     def has_independent_items(self) -> bool:

@@ -87,11 +87,14 @@ class HungarianIoUMetric(BaseMetric):
             compare with figures that were published so. Needs as many clusters as classes.
         output_dir (str, optional): folder for predicted label maps (PNG; class ids if the model
             carries a map, else cluster ids), in the tree of the images.
+        keep_results (bool): that this folder is kept, which MMSegmentation's ``test.py --out`` asks
+            every metric for. It always is, so False is refused.
         collect_device (str): as in ``BaseMetric``.
         prefix (str, optional): as in ``BaseMetric``.
 
     Raises:
-        ValueError: If ``matching`` is unknown, or ``background_cluster`` has no use.
+        ValueError: If ``matching`` is unknown, ``background_cluster`` has no use, or
+            ``keep_results`` is False.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class HungarianIoUMetric(BaseMetric):
         background_cluster: int | None = None,
         legacy_groups: bool = False,
         output_dir: str | None = None,
+        keep_results: bool = True,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -113,6 +117,11 @@ class HungarianIoUMetric(BaseMetric):
             raise ValueError(
                 f"background_cluster is only used by matching='image-level', but got "
                 f'{background_cluster} with {matching!r}; leave it out.'
+            )
+        if not keep_results:
+            raise ValueError(
+                f'keep_results must be True, but got {keep_results!r}, as predictions are written '
+                'to stay; leave output_dir out to write none.'
             )
         self.ignore_index = ignore_index
         self.groups = groups

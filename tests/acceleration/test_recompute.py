@@ -10,6 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmseg_picie.acceleration import recompute
 from mmseg_picie.acceleration.recompute import recompute_cheap_layers
 
+pytestmark = pytest.mark.skipif(not recompute.IS_AVAILABLE, reason='torch is older than 2.5')
+
 VIT = dict(
     type='TIMMBackbone',
     model_name='vit_small_patch8_224',

@@ -82,6 +82,7 @@ def test_images_that_cannot_be_read_are_named_and_the_others_are_segmented(
     assert (out / 'legend.json').is_file()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize('size', [(1, 1), (8000, 1), (1, 8000), (33, 7)])
 def test_images_of_any_shape_are_segmented(checkpoint, tmp_path, size):
     Image.new('RGB', size, 'white').save(tmp_path / 'odd.png')

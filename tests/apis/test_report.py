@@ -158,6 +158,7 @@ def test_clusters_that_were_predicted_before_are_taken(load, images, tmp_path):
         assert set(np.unique(found[:, found.shape[1] // 2 :])) == {7}
 
 
+@pytest.mark.versions
 def test_labels_give_classes_and_scores(load, images, tmp_path):
     model, sources = load(), find_sources([str(images)])
     labels = read_label_folder(images.parent / 'labels', sources, model.cfg)

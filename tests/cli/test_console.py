@@ -197,6 +197,7 @@ def test_a_bar_that_an_error_left_makes_room_for_the_next(monkeypatch):
     assert shown.count(hide) == shown.count(show) == 2  # the cursor is there again
 
 
+@pytest.mark.versions
 def test_a_terminal_shows_one_bar_at_a_time(config, monkeypatch, capfd):
     open_bars, most = [], []
 

@@ -30,6 +30,7 @@ def randn(*shape, seed=0):
 # Assignment
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(('num', 'dim', 'clusters'), [(200, 16, 6), (1, 3, 2), (50, 1, 27)])
 def test_assign_takes_the_nearest_centroid(num, dim, clusters):
     points, centroids = randn(num, dim), randn(clusters, dim, seed=1)
@@ -92,6 +93,7 @@ def test_cluster_sums_of_no_points_are_zero():
     assert float(sq_distance) == 0
 
 
+@pytest.mark.versions
 def test_minibatch_update_equals_the_computation_by_hand():
     """Cluster 0 sees 1 of 4 points, cluster 1 sees 3 of 3 (its first ones)."""
     state = KMeansState(torch.tensor([[0.0, 0.0], [9.0, 9.0]]), torch.tensor([3, 0]))

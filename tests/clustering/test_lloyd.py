@@ -30,6 +30,7 @@ def inertia(points, centroids):
     return cdist(points, centroids, 'sqeuclidean').min(1).sum()
 
 
+@pytest.mark.versions
 def test_lloyd_fit_is_as_good_as_scikit_learns():
     """The best of ten random starts each, within 1 % of inertia."""
     points = blobs()

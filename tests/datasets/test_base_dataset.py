@@ -265,6 +265,14 @@ def test_generator_is_handed_on_with_a_key_and_only_then(root):
     assert results['rng'].random() == np.random.default_rng((5, 1, 2)).random()
 
 
+def test_a_loop_over_the_data_set_gives_each_item_with_draws_of_its_own(root):
+    dataset = ImageFolderDataset(data_root=str(root / 'images'), pipeline=[dict])
+    items = list(dataset)
+    assert [item['sample_idx'] for item in items] == [0, 1, 2, 3]
+    expected = [np.random.default_rng((0, 0, index)).random() for index in range(4)]
+    assert [item['rng'].random() for item in items] == expected
+
+
 def test_data_set_that_initialises_late_gives_the_same_items(root):
     early, late = (
         ImageFolderDataset(data_root=str(root / 'images'), pipeline=VIEWS, lazy_init=lazy)

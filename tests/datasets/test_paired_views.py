@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import pseudo_collate
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
@@ -177,6 +178,16 @@ def test_packed_inputs_are_the_views_channels_first_in_their_order():
         assert tensor.dtype == torch.uint8 and tensor.shape == (3, 10, 16)
         for channel in range(3):
             np.testing.assert_array_equal(tensor[channel].numpy(), view[..., channel])
+
+
+def test_packed_inputs_turn_their_axes_as_one_image_and_stay_what_they_are_in_a_batch():
+    views = [make_image(10, 16), make_image(10, 16)[:, ::-1]]
+    items = [PackPairedViews()(dict(views=views, geometry=GeometricDraw())) for _ in range(3)]
+    image = items[0]['inputs'].permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(image, np.concatenate(views, axis=1))
+    batch = pseudo_collate(items)['inputs']
+    assert [len(view) for view in batch] == [3, 3]
+    assert all(torch.equal(batch[v][i], items[i]['inputs'][v]) for v in (0, 1) for i in range(3))
 
 
 def test_packed_inputs_share_no_memory_with_the_views():

@@ -94,6 +94,7 @@ def is_free(folder: Path) -> bool:
         os.close(handle)
 
 
+@pytest.mark.versions
 def test_a_lock_holds_until_it_is_freed_and_not_for_the_process_itself(tmp_path):
     folder = tmp_path / 'new' / 'work'
     for path in (folder, folder / '..' / 'work'):

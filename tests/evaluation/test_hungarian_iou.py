@@ -299,6 +299,7 @@ def test_image_level_match_counts_images():
     [
         (dict(matching='hungarian'), "matching must be one or some of .* got 'hungarian'"),
         (dict(matching=()), 'matching must be one or some of'),
+        (dict(keep_results=False), 'keep_results must be True, but got False'),
         (dict(background_cluster=0), "only used by matching='image-level', but got 0"),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
+from torch import Tensor
 
 from ...views import (
     GeometricDraw,
@@ -96,13 +97,32 @@ class PairedViews(BaseTransform):
         return results
 
 
+class PackedViews(list):
+    """The V views of one item: (3, H, W) uint8 BGR tensors.
+
+    MMSegmentation's ``browse_dataset.py`` takes the inputs of an item for one image, and turns its
+    axes. So a list of views can be turned as well.
+    """
+
+    def permute(self, *dims: int) -> Tensor:
+        """Turn the axes of all views, side by side as one image.
+
+        Args:
+            dims (int): order of the axes, as in ``torch.permute``.
+
+        Returns:
+            Tensor: (3, H, V W) in that order.
+        """
+        return torch.cat(list(self), dim=-1).permute(*dims)
+
+
 @TRANSFORMS.register_module()
 class PackPairedViews(BaseTransform):
     """Pack paired views for :class:`PairedViewDataPreProcessor`.
 
-    Required keys: ``views``, ``geometry``. The result holds ``inputs``, a list of V (3, H, W)
-    uint8 BGR tensors, and ``data_samples``, a ``SegDataSample`` whose metainfo has ``geometry`` and
-    those of ``meta_keys`` that are there.
+    Required keys: ``views``, ``geometry``. The result holds ``inputs``, :class:`PackedViews`
+    of V (3, H, W) uint8 BGR tensors, and ``data_samples``, a ``SegDataSample`` whose metainfo has
+    ``geometry`` and those of ``meta_keys`` that are there.
 
     Args:
         meta_keys (Sequence[str]): further entries to keep.
@@ -119,4 +139,4 @@ class PackPairedViews(BaseTransform):
         sample.set_metainfo(dict(geometry=results['geometry']))
         # A view of (H, W, 3) memory: the batch is stacked channels last without a copy in between.
         inputs = [torch.from_numpy(np.array(view)).permute(2, 0, 1) for view in results['views']]
-        return dict(inputs=inputs, data_samples=sample)
+        return dict(inputs=PackedViews(inputs), data_samples=sample)
