@@ -27,6 +27,7 @@ TAKERS = {
     'few-labels': 'CONFIG --init a=none --out out',
     'fit-centroids': 'CONFIG FILE',
     'judge': 'CONFIG FILE',
+    'release': '. --out out --config CONFIG',
     'report': 'FILE --config CONFIG',
     'suggest-k': '--config CONFIG',
     'store-map': 'CONFIG FILE out.pth',
