@@ -11,6 +11,7 @@ released model.
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,12 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+    from .apis.model_store import get_checkpoint
+    from .apis.segment import segment
+
+#: What is imported when it is asked for -> where it is.
+_LATE = {'get_checkpoint': '.apis.model_store', 'segment': '.apis.segment'}
 
 __all__ = ['__version__', 'get_checkpoint', 'get_config', 'register', 'segment']
 
@@ -59,27 +66,21 @@ def get_config(name: str | Path) -> Config:
     """
     from .apis.config_files import read_config_file
     from .apis.model_file import read_settings
-    from .apis.model_store import get_checkpoint
+    from .apis.model_store import get_checkpoint as find_checkpoint
 
     try:
         return read_config_file(str(name))
     except FileNotFoundError as error:
         try:
-            path = get_checkpoint(name)
+            path = find_checkpoint(name)
         except FileNotFoundError:
             raise error from None
     return read_settings(path)
 
 
 def __getattr__(name: str) -> Any:
-    if name == 'segment':  # what it needs is imported when it is asked for
-        from .apis.segment import segment
-
-        return segment
-    if name == 'get_checkpoint':
-        from .apis.model_store import get_checkpoint
-
-        return get_checkpoint
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name], __name__), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

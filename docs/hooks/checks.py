@@ -42,11 +42,8 @@ def list_public_names(package: griffe.Module, documents: list[str]) -> set[str]:
 
 
 def _resolve(package: griffe.Module, name: str) -> str:
-    """Follow a name to where it is defined; `mmseg_picie.segment` is imported when asked for."""
-    path = name.removeprefix('mmseg_picie.')
-    if path == 'segment':
-        path = 'apis.segment.segment'
-    return package[path].canonical_path
+    """Follow a name to where it is defined."""
+    return package[name.removeprefix('mmseg_picie.')].canonical_path
 
 
 def _list_registered(module: griffe.Module) -> set[str]:
