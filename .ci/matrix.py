@@ -160,7 +160,8 @@ def install(row: Row, folder: Path, quick: bool) -> Path:
     # The handful needs pytest alone, and a minute less to install.
     extras = ','.join(filter(None, [row.extras, '' if quick else ALL_EXTRAS]))
     more = ('pytest',) if quick else ()
-    for words in (*row.steps, ('--editable', f'{ROOT}[{extras}]', *more)):
+    package = f'{ROOT}[{extras}]' if extras else str(ROOT)
+    for words in (*row.steps, ('--editable', package, *more)):
         done = subprocess.run(
             [str(python), *_PIP, *pins, *words],
             env=os.environ | {'MMCV_WITH_OPS': '1'},
