@@ -110,7 +110,9 @@ def get_checkpoint(name: str | Path, source: str | Path | None = None) -> str:
     if Path(name).is_file():
         return str(name)
     if not NAME.fullmatch(str(name)):
-        raise FileNotFoundError(f'there is no checkpoint file {name}; check the path')
+        raise FileNotFoundError(
+            f'there is no checkpoint file {printable(str(name))}; check the path'
+        )
     models, failures = list_models(source)
     found = {one.model.name: one for one in models}.get(str(name))
     if found is None:
