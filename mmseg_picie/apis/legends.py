@@ -9,9 +9,6 @@ from ..clustering import UNMATCHED
 from ..evaluation.label_files import no_class_id
 from ..models import PiCIE
 
-#: What ids a prediction may hold.
-ID_KINDS = ('auto', 'class', 'cluster')
-
 
 class Ids(NamedTuple):
     """The ids of a prediction.

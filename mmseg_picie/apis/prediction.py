@@ -12,7 +12,6 @@ from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
 from mmseg.apis import init_model
 
-from ..clustering import UNMATCHED
 from ..datasets.image_files import find_images
 from ..datasets.stretching import check_stretch
 from ..evaluation.score_checks import MAX_SHARE
@@ -21,14 +20,12 @@ from ..models import PiCIE
 from ..toolbox import without_notices
 from .file_labelling import Source, label_files
 from .labelling import Labeller
+from .legends import choose_ids
 from .overlays import OverlayPainter
 from .result_files import RESULTS, ResultWriter
-from .share_records import ShareRecords, describe_model, describe_names, forget_shares
+from .share_records import ShareRecords, describe_work, forget_shares
 from .shares import Share
 from .stretch_option import read_stretch
-
-#: What ids a label map may hold.
-ID_KINDS = ('auto', 'class', 'cluster')
 
 
 class Predicted(NamedTuple):
@@ -185,14 +182,9 @@ def predict_files(
             the results of other shares are of another model or other options.
     """
     head, meta = model.decode_head, model.dataset_meta
-    cluster_to_class = head.cluster_to_class[head.predict_views[0]].cpu().numpy()
-    knows_classes = bool((cluster_to_class != UNMATCHED).any())
-    if ids == 'class' and not knows_classes:
-        raise ValueError(
-            "ids='class' needs a checkpoint that knows the classes of its clusters, but this one "
-            "was never validated on labels; use 'cluster' or 'auto'."
-        )
-    table = cluster_to_class if knows_classes and ids != 'cluster' else None
+    table = None
+    if choose_ids(model, ids).kind == 'class':
+        table = head.cluster_to_class[head.predict_views[0]].cpu().numpy()
     stretch = read_stretch(model.cfg) if stretch is None else stretch
     check_stretch(stretch)
     painter = OverlayPainter(meta['classes'], meta['palette'], opacity, outlines)
@@ -202,22 +194,28 @@ def predict_files(
     if share is None:
         if not resume:
             forget_shares(out_dir)
-        failures = label_files(labeller, sources, writer, stretch, resume)
+        failures, is_all = label_files(labeller, sources, writer, stretch, resume), True
     else:
-        options = dict(ids=ids, opacity=opacity, outlines=outlines, scale=str(scale))
-        names = describe_names([source.name for source in sources])
-        told = dict(model=describe_model(model), images=names, stretch=stretch, **options)
-        records = ShareRecords(out_dir, told)
+        told = dict(ids=ids, opacity=opacity, outlines=outlines, scale=str(scale), stretch=stretch)
+        records = ShareRecords(out_dir, told | describe_work(model, sources))
         records.begin(share, resume)
         failures = label_files(labeller, share.take(sources), writer, stretch, resume=True)
-        others = records.finish(share, writer.read_tally(), failures)
-        if others is None:
-            return Predicted(None, failures)
-        for other in others:
-            writer.add_tally(other['tally'])
-            failures = failures + other['failures']
+        failures, is_all = _add_others(records, share, writer, failures)
+    if not is_all:
+        return Predicted(None, failures)
     _warn_of_one_name(writer, meta['classes'], len(sources))
     return Predicted(writer.write_legend(), failures)
+
+
+def _add_others(
+    records: ShareRecords, share: Share, writer: ResultWriter, failures: list[str]
+) -> tuple[list[str], bool]:
+    """Record a share that is done, and add what the others have counted if all of them are."""
+    others = records.finish(share, writer.read_tally(), failures)
+    for other in others or ():
+        writer.add_tally(other['tally'])
+        failures = failures + other['failures']
+    return failures, others is not None
 
 
 def _warn_of_one_name(writer: ResultWriter, classes: Sequence[str], number: int) -> None:

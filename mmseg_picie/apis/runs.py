@@ -95,11 +95,7 @@ def test(cfg: Config, verbose: bool = True) -> Done:
     Returns:
         Done: the scores.
     """
-    runner = build_runner(cfg, verbose)
-    done = Done(runner.test() or {}, log_file(runner), cfg.load_from, is_main_process())
-    del runner
-    leave_process_group()
-    return done
+    return _score(build_runner(cfg, verbose), 'test')
 
 
 def validate(cfg: Config, verbose: bool = True) -> Done:
@@ -112,8 +108,13 @@ def validate(cfg: Config, verbose: bool = True) -> Done:
     Returns:
         Done: the scores.
     """
-    runner = build_runner(cfg, verbose)
-    done = Done(runner.val() or {}, log_file(runner), cfg.load_from, is_main_process())
+    return _score(build_runner(cfg, verbose), 'val')
+
+
+def _score(runner: Runner, loop: str) -> Done:
+    """Run the loop of a runner's test or validation."""
+    checkpoint = runner.cfg.load_from
+    done = Done(getattr(runner, loop)() or {}, log_file(runner), checkpoint, is_main_process())
     del runner
     leave_process_group()
     return done

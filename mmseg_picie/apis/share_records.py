@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from ..models import PiCIE
+from .file_labelling import Source
 from .json_files import read_json, write_json
 from .result_files import RESULTS
 from .shares import Share
@@ -117,6 +118,20 @@ class ShareRecords:
 def forget_shares(out_dir: str) -> None:
     """Remove the records of shares, before their results are written over by others."""
     shutil.rmtree(Path(out_dir, RECORDS), ignore_errors=True)
+
+
+def describe_work(model: PiCIE, sources: Sequence[Source]) -> dict[str, str]:
+    """Tell by what shares segment which images.
+
+    Args:
+        model (PiCIE): as of :func:`describe_model`.
+        sources (Sequence[Source]): all images, in their order.
+
+    Returns:
+        dict[str, str]: for the settings of :class:`ShareRecords`.
+    """
+    names = describe_names([source.name for source in sources])
+    return dict(model=describe_model(model), images=names)
 
 
 def describe_names(names: Sequence[str]) -> str:

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+from mmseg_picie.models import PiCIE
 
 #: Depth -> blocks per stage, convolutions per block, and what a block widens its channels by.
 RESNETS = {18: ((2, 2, 2, 2), 2, 1), 34: ((3, 4, 6, 3), 2, 1), 50: ((3, 4, 6, 3), 3, 4)}
@@ -107,3 +112,16 @@ def released_file(make_released: Callable[..., dict], tmp_path: Path) -> Iterato
     yield write
     for file in [path, *tmp_path.rglob('*.pth')]:  # pytest keeps the folders of a few runs
         file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def model(tiny_config: Callable[..., Config]) -> PiCIE:
+    """A tiny model with random centroids, trained on 32 x 48 pixels."""
+    config = tiny_config()
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    built = MODELS.build(config.model).eval()
+    head = built.decode_head
+    head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
+    built.cfg = config
+    return built

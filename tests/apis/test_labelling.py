@@ -24,19 +24,6 @@ from mmseg_picie.datasets.image_reading import read_image
 from mmseg_picie.datasets.scenes import draw_scene
 
 
-@pytest.fixture
-def model(tiny_config):
-    """A tiny model with random centroids, trained on 32 x 48 pixels."""
-    config = tiny_config()
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-    built = MODELS.build(config.model).eval()
-    head = built.decode_head
-    head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
-    built.cfg = config
-    return built
-
-
 def draw(path, index=0, height=64, width=96) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(draw_scene(1, index, height, width)[0]).save(path)

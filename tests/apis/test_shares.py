@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 from PIL import Image
 
 from mmseg_picie.apis import share_records
@@ -26,19 +24,6 @@ ARRAY = ('ID', 'MIN', 'COUNT', 'STEP')
 def no_job(monkeypatch):
     for name in (*VARIABLES, *(f'SLURM_ARRAY_TASK_{word}' for word in ARRAY)):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def model(tiny_config):
-    """A tiny model with random centroids, two of which are of one class."""
-    config = tiny_config()
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-    built = MODELS.build(config.model).eval()
-    head = built.decode_head
-    head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
-    built.cfg = config
-    return built
 
 
 @pytest.fixture
