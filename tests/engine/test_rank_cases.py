@@ -77,6 +77,7 @@ class DieOnce(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         is_first_start = os.environ['TORCHELASTIC_RESTART_COUNT'] == '0'
         if is_first_start and get_rank() == 1 and runner.iter == 7:  # in the second epoch
+            open('died', 'x').close()
             os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -243,8 +244,8 @@ def test_a_job_that_torchrun_starts_again_ends_as_one_that_never_stopped(found, 
     )
     words = [config, 2, '--work-dir', folder / 'again', '--resume']
     command = ['bash', ROOT / 'tools' / 'dist_train.sh', *words]
-    said = finish(start(folder, *command, PORT=free_port(), MAX_RESTARTS='1'))
-    assert 'exitcode: -9' in said
+    finish(start(folder, *command, PORT=free_port(), MAX_RESTARTS='1'))
+    assert (folder / 'died').exists()  # torchrun may name the other rank, which lost this one
     assert_same(folder / 'again' / 'epoch_2.pth', found / 'plain' / 'epoch_2.pth')
 
 
