@@ -2,8 +2,11 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -13,6 +16,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, MODEL_WRAPPERS, RUNNERS
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ..engine import ConsoleHook
 from ..engine.distributed import check_norms, check_wrapper
@@ -157,7 +161,45 @@ def build_runner(cfg: Config, verbose: bool = True, trains: bool = False) -> Run
 
 
 class WholeConfig(Runner):
-    """A runner that writes its config into the work folder as a whole, and checks its ranks."""
+    """A runner that writes its config as a whole, checks its ranks, and ends its workers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._loaders: WeakSet[DataLoader] = WeakSet()
+        super().__init__(*args, **kwargs)
+
+    def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        """Build a data loader, whose workers end with the run."""
+        loader = super().build_dataloader(*args, **kwargs)
+        self._loaders.add(loader)
+        return loader
+
+    def train(self) -> nn.Module:
+        """Train, and end the workers."""
+        with self._own_workers():
+            return super().train()
+
+    def val(self) -> dict[str, float]:
+        """Validate, and end the workers."""
+        with self._own_workers():
+            return super().val()
+
+    def test(self) -> dict[str, float]:
+        """Test, and end the workers."""
+        with self._own_workers():
+            return super().test()
+
+    @contextmanager
+    def _own_workers(self) -> Iterator[None]:
+        """End persistent workers afterwards.
+
+        A runner is part of reference cycles. The garbage collection, which takes them apart in any
+        order, would wait five seconds for each worker, as its queue is closed already.
+        """
+        try:
+            yield
+        finally:
+            for loader in self._loaders:
+                loader._iterator = None
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for several ranks, if they can train it; nothing on one process."""

@@ -173,7 +173,8 @@ def test_a_frozen_backbone_needs_one_pass(measure, config_path):
 @pytest.mark.slow
 def test_measures_are_switched_off_one_by_one(measure, config_path):
     names = ['channels last off', 'mimalloc off']
-    rows = measure('tricks', config_path, '--epochs', 1, '--rows', *names)['rows']
+    options = ('--sizes', '32:48', '--epochs', 1, '--rows', *names)
+    rows = measure('tricks', config_path, *options)['rows']
     assert [row['row'] for row in rows] == ['everything on', *names]
     assert rows[0]['ratio'] == 1
     for row in rows:
@@ -184,7 +185,7 @@ def test_measures_are_switched_off_one_by_one(measure, config_path):
 
 @pytest.mark.slow
 def test_steps_are_timed_alone_and_beside_busy_processes(measure, config_path):
-    rows = measure('load', config_path)['rows']
+    rows = measure('load', config_path, '--sizes', '32:48')['rows']
     names = ['default, alone', 'default, busy', 'ours, alone', 'ours, busy']
     assert [row['setting'] for row in rows] == names
     for row in rows:
