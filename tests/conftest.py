@@ -278,7 +278,9 @@ def make_picie() -> Callable[..., PiCIE]:
             type='PiCIE',
             backbone=dict(type='ResNet', depth=18, base_channels=8, stem_channels=8),
             neck=dict(type='SumFPN', in_channels=(8, 16, 32, 64), out_channels=D),
-            decode_head=dict(type='CentroidHead', num_clusters=K, in_channels=D, **(head or {})),
+            decode_head=dict(
+                type='CentroidHead', in_channels=D, **({'num_clusters': K} | (head or {}))
+            ),
             train_cfg=dict(),
             test_cfg=dict(mode='whole'),
         )

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from ..evaluation.label_files import Ids
 from ..models import PiCIE
 from ..models.predictor import Predictor
 from ..version import __version__
-from .legends import Ids, describe_ids
+from .legends import describe_ids
 
 #: Suffixes of the formats.
 FORMATS = ('.onnx', '.pt2')

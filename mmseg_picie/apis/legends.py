@@ -1,25 +1,12 @@
 """What the ids of a prediction mean."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clustering import UNMATCHED
-from ..evaluation.label_files import no_class_id
+from ..evaluation.label_files import Ids, make_ids
 from ..models import PiCIE
-
-
-class Ids(NamedTuple):
-    """The ids of a prediction.
-
-    Attributes:
-        kind (str): 'class' or 'cluster'.
-        of_clusters (NDArray): (K,) the id of each cluster of the first view that predicts.
-    """
-
-    kind: str
-    of_clusters: NDArray[np.int64]
 
 
 def choose_ids(model: PiCIE, kind: str = 'auto') -> Ids:
@@ -30,22 +17,18 @@ def choose_ids(model: PiCIE, kind: str = 'auto') -> Ids:
         kind (str): 'class', 'cluster', or 'auto' for classes if the model knows them.
 
     Returns:
-        Ids: classes, with :func:`no_class_id` for clusters without one; or clusters.
+        Ids: as of :func:`..evaluation.label_files.make_ids`.
 
     Raises:
         ValueError: If classes are asked for that the model does not know.
     """
-    classes = _classes(model)
-    knows_classes = bool((classes != UNMATCHED).any())
-    if kind == 'class' and not knows_classes:
+    ids = make_ids(None if kind == 'cluster' else _classes(model), model.decode_head.num_clusters)
+    if kind == 'class' and ids.kind != 'class':
         raise ValueError(
             "ids='class' needs a checkpoint that knows the classes of its clusters, but this one "
             "was never validated on labels; use 'cluster' or 'auto'."
         )
-    if not knows_classes or kind == 'cluster':
-        return Ids('cluster', np.arange(len(classes)))
-    no_class = no_class_id(int(classes.max()) + 1)
-    return Ids('class', np.where(classes == UNMATCHED, no_class, classes))
+    return ids
 
 
 def describe_ids(model: PiCIE, ids: Ids) -> dict[int, dict[str, Any]]:
@@ -58,13 +41,13 @@ def describe_ids(model: PiCIE, ids: Ids) -> dict[int, dict[str, Any]]:
     Returns:
         dict[int, dict]: by id, in their order: ``name`` and ``colour`` (R, G, B).
     """
-    meta, classes = model.dataset_meta, _classes(model)
+    meta = model.dataset_meta
     found: dict[int, dict[str, Any]] = {}
     for cluster in np.argsort(ids.of_clusters, kind='stable').tolist():
-        is_nameless = ids.kind == 'class' and classes[cluster] == UNMATCHED
-        name = 'no class' if is_nameless else str(meta['classes'][cluster])
+        number = int(ids.of_clusters[cluster])
+        name = 'no class' if number == ids.no_class else str(meta['classes'][cluster])
         colour = [int(value) for value in meta['palette'][cluster]]
-        found.setdefault(int(ids.of_clusters[cluster]), dict(name=name, colour=colour))
+        found.setdefault(number, dict(name=name, colour=colour))
     return found
 
 

@@ -181,14 +181,11 @@ def predict_files(
         ValueError: If classes are asked for that the model does not know, a rule makes no sense, or
             the results of other shares are of another model or other options.
     """
-    head, meta = model.decode_head, model.dataset_meta
-    table = None
-    if choose_ids(model, ids).kind == 'class':
-        table = head.cluster_to_class[head.predict_views[0]].cpu().numpy()
+    meta, chosen = model.dataset_meta, choose_ids(model, ids)
     stretch = read_stretch(model.cfg) if stretch is None else stretch
     check_stretch(stretch)
     painter = OverlayPainter(meta['classes'], meta['palette'], opacity, outlines)
-    writer = ResultWriter(out_dir, head.num_clusters, table, painter)
+    writer = ResultWriter(out_dir, chosen, painter)
     sources = list(sources)
     labeller = Labeller(model, scale)
     if share is None:

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.image_strips import ArrayStrips, Strips
-from ..evaluation.label_files import no_class_id, to_label_ids, write_image
+from ..evaluation.label_files import Ids, read_ids, write_image
 from ..evaluation.placed_labels import write_placed
 from .json_files import write_json
 from .overlays import OverlayPainter
@@ -23,27 +22,18 @@ class ResultWriter:
 
     Args:
         out_dir (str): folder for the results; made if missing.
-        num_clusters (int): K.
-        table (NDArray, optional): (K,) class of each cluster, -1 where unknown; None to write
-            clusters.
+        ids (Ids): of the label maps.
         painter (OverlayPainter): knows names and colours of the clusters.
 
     Attributes:
         counts (NDArray): (K,) pixels of each cluster so far.
     """
 
-    def __init__(
-        self, out_dir: str, num_clusters: int, table: NDArray | None, painter: OverlayPainter
-    ) -> None:
-        self.counts = np.zeros(num_clusters, dtype=np.int64)
-        self._folder, self._table, self._painter = Path(out_dir), table, painter
-        no_class = -1 if table is None else no_class_id(int(table.max()) + 1)
-        self._no_class = no_class
-        self._ids = (
-            np.arange(num_clusters) if table is None else np.where(table < 0, no_class, table)
-        )
+    def __init__(self, out_dir: str, ids: Ids, painter: OverlayPainter) -> None:
+        self.counts = np.zeros(len(ids.of_clusters), dtype=np.int64)
+        self._folder, self._ids, self._painter = Path(out_dir), ids, painter
         # Of results that were there before.
-        self._old_counts = np.zeros(int(self._ids.max()) + 1, dtype=np.int64)
+        self._old_counts = np.zeros(int(ids.of_clusters.max()) + 1, dtype=np.int64)
 
     def write(self, name: str, image: NDArray[np.uint8], clusters: NDArray) -> None:
         """Write the results of an image.
@@ -66,7 +56,7 @@ class ResultWriter:
         overlay = self._painter.paint(strips, clusters)
         _write(self._folder / 'overlays' / f'{name}.png', overlay)
         counts = count_ids(clusters, len(self.counts))
-        ids = to_label_ids(clusters, self._table, len(self.counts))
+        ids = self._ids.apply(clusters)
         if strips.place is None:
             _write(self._folder / 'labels' / f'{name}.png', ids)
         else:
@@ -87,8 +77,8 @@ class ResultWriter:
         for suffix in ('.png', '.tif'):
             path = self._folder / 'labels' / f'{name}{suffix}'
             if path.is_file():
-                ids = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-                if ids is None or ids.ndim != 2 or int(ids.max()) >= len(self._old_counts):
+                ids = read_ids(path)
+                if ids is None or int(ids.max()) >= len(self._old_counts):
                     return False
                 self._old_counts += count_ids(ids, len(self._old_counts))
                 return True
@@ -115,15 +105,15 @@ class ResultWriter:
         """
         painter, path = self._painter, self._folder / 'legend.json'
         shares = self._old_counts.copy()
-        np.add.at(shares, self._ids, self.counts)
+        of_clusters = self._ids.of_clusters
+        np.add.at(shares, of_clusters, self.counts)
         total = max(1, int(shares.sum()))
         legend: dict[int, dict] = {}
         # Of clusters with one id the first gives the colour, whatever was counted before this call.
-        order = np.argsort(-shares[self._ids], kind='stable')
+        order = np.argsort(-shares[of_clusters], kind='stable')
         for cluster in order.tolist():
-            number = int(self._ids[cluster])
-            is_class = self._table is None or number != self._no_class
-            name = painter.classes[cluster] if is_class else 'no class'
+            number = int(of_clusters[cluster])
+            name = 'no class' if number == self._ids.no_class else painter.classes[cluster]
             share = round(int(shares[number]) / total, 6)
             colour = list(painter.palette[cluster])
             legend.setdefault(number, dict(name=name, colour=colour, share=share))

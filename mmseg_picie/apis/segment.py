@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
+from numpy.typing import NDArray
 
 from ..engine.checkpoint_files import POINTER
 from ..engine.facts import describe_scores
@@ -19,12 +21,14 @@ from .devices import using_device
 from .folder_survey import describe_survey, list_photographs, survey_folder
 from .fresh_centroids import score_fresh_centroids
 from .json_files import write_json
+from .legends import choose_ids
 from .model_file import read_facts, read_model, write_model
 from .model_store import get_checkpoint
 from .prediction import Source, default_device, find_sources, load_model, predict_files
 from .quiet import quiet_toolbox
 from .recipes import choose_recipe
 from .report import write_report
+from .report_images import Predict
 from .report_labels import read_label_folder
 from .run_history import read_history
 from .runs import train
@@ -40,7 +44,7 @@ from .segment_request import (
     default_out,
     open_results,
 )
-from .segment_result import SegmentResult
+from .segment_result import LabelMaps, SegmentResult
 from .shares import Share, parse_share
 from .stretch_option import set_stretch
 from .suggest_k import suggest_k, write_advice
@@ -268,10 +272,27 @@ def _plan(request: Request, config: Config, number: int, device: str) -> None:
     )
 
 
+def read_back(model: PiCIE, maps: LabelMaps) -> Predict | None:
+    """Finds the clusters of an image in its label map; None if several clusters have one id."""
+    ids = choose_ids(model).of_clusters
+    if len(set(ids.tolist())) < len(ids):
+        return None
+    table = np.zeros(int(ids.max()) + 1, dtype=np.int64)
+    table[ids] = np.arange(len(ids))
+
+    def find(source: Source) -> NDArray:
+        try:
+            return table[maps[source.name]]
+        except KeyError:
+            raise ValueError(f'{source.path} was not segmented.') from None
+
+    return find
+
+
 def _report(
     request: Request, model: PiCIE, sources: Sequence[Source], facts: dict[str, Any]
 ) -> list[str]:
-    """Write the page to look at; what it warns of."""
+    """Write the page to look at, of the segments that were written; what it warns of."""
     training = Path(request.out, TRAINING)
     labels = None
     if request.labels is not None:
@@ -288,6 +309,7 @@ def _report(
         title=f'Segments of {Path(request.folder).resolve().name}',
         history=read_history(training) if any(training.glob('*/vis_data')) else None,
         labels=labels,
+        predict=read_back(model, LabelMaps(Path(request.out, 'labels'))),
         settings=settings,
     )
     for finding in done.findings:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from ..evaluation.label_files import read_ids
 from .json_files import read_json
 
 #: Overlays that a notebook shows, and their height in pixels.
@@ -88,9 +87,13 @@ class LabelMaps(Mapping[str, NDArray]):
         }
 
     def __getitem__(self, name: str) -> NDArray:
-        """Ids of an image, (H, W) uint8 or uint16."""
-        with Image.open(self._paths[name]) as image:
-            return np.array(image)
+        """Ids of an image, (H, W) uint8 or uint16; a ValueError if the file is damaged."""
+        ids = read_ids(self._paths[name])
+        if ids is None:
+            raise ValueError(
+                f'{self._paths[name]} is no label map any more; remove it, and segment again.'
+            )
+        return ids
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)

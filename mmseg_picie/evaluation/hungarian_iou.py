@@ -27,7 +27,7 @@ from ..clustering import (
     to_class_confusion,
     translate_map,
 )
-from .label_files import to_label_ids, write_image
+from .label_files import make_ids, write_image
 from .score_checks import check_labels, warn_of_collapse
 
 #: Ways to match clusters with classes; the words of ``matching``.
@@ -297,7 +297,7 @@ class HungarianIoUMetric(BaseMetric):
             )
         os.makedirs(osp.dirname(path), exist_ok=True)
         table = None if stored is None else stored[0]
-        write_image(path, to_label_ids(clusters, table, num_clusters))
+        write_image(path, make_ids(table, num_clusters).apply(clusters))
 
 
 def _sum(results: Sequence[_ImageCounts]) -> NDArray[np.int64]:

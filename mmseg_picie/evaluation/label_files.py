@@ -2,6 +2,7 @@
 
 import errno
 import os
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,28 +12,66 @@ from ..clustering import UNMATCHED
 from ..whole_files import write_whole
 
 
-def no_class_id(count: int) -> int:
-    """Id of pixels without a class, in label maps of so many ids: the largest that fits."""
-    return 255 if count <= 255 else 65535
+class Ids(NamedTuple):
+    """The ids of a prediction.
+
+    Attributes:
+        kind (str): 'class' or 'cluster'.
+        of_clusters (NDArray): (K,) the id of each cluster.
+        no_class (int, optional): the id of clusters without a class; None for ids of clusters.
+    """
+
+    kind: str
+    of_clusters: NDArray[np.int64]
+    no_class: int | None = None
+
+    def apply(self, clusters: NDArray) -> NDArray:
+        """The ids of a map of clusters.
+
+        Args:
+            clusters (NDArray): (H, W) in [0, K).
+
+        Returns:
+            NDArray: (H, W). uint8 if all ids that there may be fit, else uint16.
+        """
+        if self.no_class is None:
+            narrow = len(self.of_clusters) <= 256
+            return clusters.astype(np.uint8 if narrow else np.uint16, copy=False)
+        return self.of_clusters.astype(np.uint8 if self.no_class <= 255 else np.uint16)[clusters]
 
 
-def to_label_ids(clusters: NDArray, cluster_to_class: NDArray | None, num_clusters: int) -> NDArray:
-    """Ids to write for a map of clusters.
+def make_ids(cluster_to_class: NDArray | None, num_clusters: int) -> Ids:
+    """Choose the ids of label maps: classes if any is known, else clusters.
 
     Args:
-        clusters (NDArray): (H, W) clusters in [0, K).
         cluster_to_class (NDArray, optional): (K,) class of each cluster, -1 where unknown.
         num_clusters (int): K, up to 65,535.
 
     Returns:
-        NDArray: (H, W). Class ids, and :func:`no_class_id` for unmatched clusters, if any class is
-            known; cluster ids otherwise. uint8 if all ids that there may be fit, else uint16.
+        Ids: classes, with the largest id that fits for clusters without one; or clusters.
     """
     if cluster_to_class is None or (cluster_to_class == UNMATCHED).all():
-        return clusters.astype(np.uint8 if num_clusters <= 256 else np.uint16, copy=False)
-    count = int(cluster_to_class.max()) + 1
-    table = np.where(cluster_to_class == UNMATCHED, no_class_id(count), cluster_to_class)
-    return table.astype(np.uint8 if count <= 255 else np.uint16)[clusters]
+        return Ids('cluster', np.arange(num_clusters))
+    no_class = 255 if int(cluster_to_class.max()) + 1 <= 255 else 65535
+    table = np.where(cluster_to_class == UNMATCHED, no_class, cluster_to_class)
+    return Ids('class', table, no_class)
+
+
+def read_ids(path: str | os.PathLike[str]) -> NDArray | None:
+    """Read a label map that was written here.
+
+    Args:
+        path (str or Path): PNG or TIFF file.
+
+    Returns:
+        NDArray or None: (H, W) uint8 or uint16; None if it is no such file.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    data = np.fromfile(path, dtype=np.uint8)
+    ids = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    return ids if ids is not None and ids.ndim == 2 else None
 
 
 def write_image(path: str, image: NDArray[np.uint8]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from mmseg_picie.apis.prediction import find_sources
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
-from mmseg_picie.engine import SegmentVisualizer
+from mmseg_picie.visualization import SegmentVisualizer
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,12 @@ from PIL import Image
 
 from mmseg_picie.apis import recipes
 from mmseg_picie.apis.folder_survey import survey_folder
+from mmseg_picie.apis.legends import choose_ids
 from mmseg_picie.apis.model_file import read_model
-from mmseg_picie.apis.segment import Request, segment
+from mmseg_picie.apis.prediction import Source
+from mmseg_picie.apis.segment import Request, read_back, segment
 from mmseg_picie.apis.segment_request import open_results
-from mmseg_picie.apis.segment_result import SegmentResult
+from mmseg_picie.apis.segment_result import LabelMaps, SegmentResult
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes import draw_scene
 
@@ -117,6 +119,26 @@ def test_a_stopped_training_is_taken_up_and_ends_alike(photos, tmp_path, monkeyp
         assert np.array_equal(parts.maps[name], whole.maps[name])
     with pytest.raises(ValueError, match='other settings: clusters was 3 and is now 5'):
         segment(photos, tmp_path / 'parts', **(options | dict(clusters=5)))
+
+
+@pytest.mark.parametrize('table', [[-1, -1, -1], [4, 0, 2], [4, 0, -1]])
+def test_clusters_are_read_back_from_what_was_written(make_picie, tmp_path, table):
+    model = make_picie(head=dict(num_clusters=3))
+    model.decode_head.cluster_to_class[:] = torch.tensor(table)
+    clusters = np.random.default_rng(0).integers(0, 3, (7, 9))
+    ids = choose_ids(model)
+    (tmp_path / 'day').mkdir()
+    Image.fromarray(ids.apply(clusters)).save(tmp_path / 'day' / 'a.png')
+    find = read_back(model, LabelMaps(tmp_path))
+    assert np.array_equal(find(Source('photos/a.jpg', 'day/a')), clusters)
+    with pytest.raises(ValueError, match='photos/b.jpg was not segmented'):
+        find(Source('photos/b.jpg', 'day/b'))
+
+
+def test_clusters_of_one_id_are_not_read_back(make_picie, tmp_path):
+    model = make_picie(head=dict(num_clusters=3))
+    model.decode_head.cluster_to_class[:] = torch.tensor([1, -1, -1])
+    assert read_back(model, LabelMaps(tmp_path)) is None
 
 
 def test_a_call_that_was_refused_can_be_corrected(photos, tmp_path):

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_picie.evaluation.label_files import no_class_id, to_label_ids, write_image
+from mmseg_picie.evaluation.label_files import make_ids, write_image
 
 
 def test_label_ids_are_classes_where_any_is_known():
     clusters = np.array([[0, 1], [2, 1]])
     np.testing.assert_array_equal(
-        to_label_ids(clusters, np.array([4, -1, 0]), 3), [[4, 255], [0, 255]]
+        make_ids(np.array([4, -1, 0]), 3).apply(clusters), [[4, 255], [0, 255]]
     )
     for unknown in (None, np.array([-1, -1, -1])):
-        ids = to_label_ids(clusters, unknown, 3)
+        ids = make_ids(unknown, 3).apply(clusters)
         np.testing.assert_array_equal(ids, clusters)
         assert ids.dtype == np.uint8
 
@@ -26,7 +26,7 @@ def test_label_ids_are_classes_where_any_is_known():
 def test_many_clusters_are_written_as_they_are(tmp_path, num_clusters):
     """In 16 bits where 8 do not suffice, whatever clusters an image happens to show."""
     for clusters in (np.arange(num_clusters)[None], np.zeros((2, 2), np.int64)):
-        write_image(str(tmp_path / 'labels.png'), to_label_ids(clusters, None, num_clusters))
+        write_image(str(tmp_path / 'labels.png'), make_ids(None, num_clusters).apply(clusters))
         with Image.open(tmp_path / 'labels.png') as image:
             assert image.mode.startswith('I;16' if num_clusters > 256 else 'L')
             np.testing.assert_array_equal(np.asarray(image), clusters)
@@ -35,9 +35,10 @@ def test_many_clusters_are_written_as_they_are(tmp_path, num_clusters):
 @pytest.mark.parametrize('num_classes', [254, 255, 256, 1000])
 def test_many_classes_leave_an_id_for_none(num_classes):
     table = np.append(np.arange(num_classes), -1)
-    ids = to_label_ids(np.arange(num_classes + 1)[None], table, num_classes + 1)[0]
+    made = make_ids(table, num_classes + 1)
+    ids = made.apply(np.arange(num_classes + 1)[None])[0]
     assert ids[:-1].tolist() == list(range(num_classes))
-    assert ids[-1] == no_class_id(num_classes) >= num_classes
+    assert ids[-1] == made.no_class >= num_classes
 
 
 def test_image_is_written_losslessly_and_nothing_else(tmp_path):
