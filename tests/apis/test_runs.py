@@ -4,10 +4,12 @@ import multiprocessing
 import time
 
 import pytest
+import torch
 
 from mmseg_picie.acceleration.loading import count_cores
 from mmseg_picie.apis import runs
 from mmseg_picie.engine.hooks import KMeansCentroidHook
+from mmseg_picie.evaluation import HungarianIoUMetric
 
 
 @pytest.mark.parametrize('fails', [False, True])
@@ -37,3 +39,26 @@ def test_workers_end_with_the_run_and_not_with_the_garbage(tiny_config, monkeypa
         time.sleep(0.01)
     assert multiprocessing.active_children() == []
     assert runner.train_dataloader.num_workers == 1
+
+
+@pytest.mark.parametrize('name', ['validate', 'test'])
+def test_each_loop_is_run_on_its_own_images(tiny_config, monkeypatch, name):
+    """Of five images to validate with and three to test with."""
+    config = tiny_config({'val_dataloader.dataset.num_images': 5})
+    config.test_dataloader.dataset.num_images = 3
+    seen = []
+    plain = HungarianIoUMetric.evaluate
+
+    def evaluate(metric, size):
+        seen.append(size)
+        return plain(metric, size)
+
+    monkeypatch.setattr(HungarianIoUMetric, 'evaluate', evaluate)
+
+    def load(runner):
+        head = runner.model.decode_head
+        head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
+
+    monkeypatch.setattr(runs.Runner, 'load_or_resume', load)
+    assert 'mIoU' in getattr(runs, name)(config, verbose=False).metrics
+    assert seen == [dict(validate=5, test=3)[name]]
