@@ -19,7 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config of the training: a file, or name of a ready one')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('input', nargs='+', help='image files, or folders of images')
-    parser.add_argument('--out-dir', default='outputs', help='folder for the results')
+    parser.add_argument(
+        *('--out', '--out-dir'),  # as in the other commands, and as in mmseg's inferencer
+        dest='out_dir',
+        metavar='DIR',
+        default='outputs',
+        help='folder for the results (default: %(default)s)',
+    )
     parser.add_argument('--device', help='such as cpu, cuda:0 (default: the GPU if there is one)')
     parser.add_argument('--opacity', type=float, default=0.6, help='of the segments, in (0, 1]')
     parser.add_argument(
@@ -65,7 +71,7 @@ def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error(f'argument --opacity: must be in (0, 1], but got {args.opacity}')
     args.checkpoint = common.find_checkpoint(parser, 'checkpoint', args.checkpoint)
     common.check_config(parser, args)
-    outputs.check_folder(parser, '--out-dir', args.out_dir)
+    outputs.check_folder(parser, '--out', args.out_dir)
     for path in args.input:
         if not Path(path).exists():
             parser.error(

@@ -12,6 +12,7 @@ LINES = {
     'test CONFIG CHECKPOINT --work-dir PLACE': True,
     'test CONFIG CHECKPOINT --out PLACE': True,
     'test CONFIG CHECKPOINT --show-dir PLACE': True,
+    'predict CONFIG CHECKPOINT IMAGE --out PLACE': True,
     'predict CONFIG CHECKPOINT IMAGE --out-dir PLACE': True,
     'baselines CONFIG --out PLACE': False,
     'baselines CONFIG --work-dir PLACE': True,
