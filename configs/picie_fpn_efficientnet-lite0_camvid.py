@@ -2,7 +2,7 @@
 
 Paper: Cho et al., PiCIE, CVPR 2021; CamVid is not in it.
 Command: python tools/train.py configs/picie_fpn_efficientnet-lite0_camvid.py
-Measured here: accuracy 63.80, mIoU 25.60, means over seeds 1, 2, 3; 1.5 minutes on 2 CPU cores.
+Measured here: accuracy 64.34, mIoU 25.83, means over seeds 1, 2, 3; 1.5 minutes on 2 CPU cores.
 """
 
 _base_ = [
