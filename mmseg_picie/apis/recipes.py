@@ -1,5 +1,6 @@
 """Ready recipes for a folder of images, each a ready config."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +10,9 @@ from .config_files import read_config_file
 
 #: Images of an epoch at most; further ones are left to other epochs, at random.
 MAX_IMAGES = 4000
+#: Steps that a training of few images has at least, as far as so many epochs allow it
+#: (docs/segment.md says what they are worth).
+MIN_STEPS, MOST_EPOCHS = 48, 12
 _TOKENS = 'picie-m_vit-s14_frozen_folder'
 _NETWORK = 'picie-m_fpn_efficientnet-lite0_folder'
 #: Seconds to wait for an answer from where timm's weights are.
@@ -129,6 +133,8 @@ def find_obstacle(model_name: str) -> str:
 def fit_to_folder(config: Config, folder: str | Path, number: int) -> None:
     """Point a recipe at a folder, and fit its steps to the number of images.
 
+    Few images make few steps an epoch, so they get more epochs than the recipe has.
+
     Args:
         config (Config): of a recipe; changed in place.
         folder (str or Path): of the images.
@@ -140,6 +146,9 @@ def fit_to_folder(config: Config, folder: str | Path, number: int) -> None:
     loader.batch_size = min(loader.batch_size, number)
     clustering = config.default_hooks.clustering
     clustering.batch_size = min(clustering.batch_size, number)
+    steps = math.ceil(number / loader.batch_size)
+    epochs = min(MOST_EPOCHS, math.ceil(MIN_STEPS / steps))
+    config.train_cfg.max_epochs = max(config.train_cfg.max_epochs, epochs)
     if number > MAX_IMAGES:
         loader.sampler.num_samples = clustering.images_per_epoch = MAX_IMAGES
     config.default_hooks.pop('visualization', None)

@@ -129,9 +129,7 @@ def _pick(
     for name, choice in chosen.items():
         gain = ''
         if 'gain' in choice:
-            gain = (
-                f', {choice["gain"]:+.2f} mIoU to the mean seed, -{choice["loss"]:.2f} to the best'
-            )
+            gain = f', {choice["gain"]:+.2f} mIoU to the mean seed, {choice["loss"]:.2f} below the best'
         print(f'Picked      {name}: seed {choice["seed"]}, by {CHOOSING}{gain}')
 
 

@@ -67,3 +67,13 @@ def test_steps_fit_the_number_of_images(offline, tmp_path, number):
     most = loader.sampler.get('num_samples') or number
     assert most == min(number, recipes.MAX_IMAGES)
     assert clustering.get('images_per_epoch') in (None, most)
+
+
+@pytest.mark.parametrize(
+    ('number', 'epochs'), [(1, 12), (10, 12), (60, 12), (100, 7), (256, 3), (367, 3), (50000, 3)]
+)
+def test_few_images_have_more_epochs(offline, tmp_path, number, epochs):
+    """48 steps of 16 images, but 12 epochs at most and the recipe's own at least."""
+    config = choose_recipe('picie').config
+    fit_to_folder(config, tmp_path, number)
+    assert config.train_cfg.max_epochs == epochs

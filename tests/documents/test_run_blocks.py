@@ -39,6 +39,7 @@ def workshop(
 ) -> Path:
     """A folder with what the blocks speak of; it is the present folder."""
     monkeypatch.setattr(recipes, 'find_obstacle', lambda name: 'no network')
+    monkeypatch.setattr(recipes, 'MOST_EPOCHS', 1)  # for few images; it would take minutes
     monkeypatch.setenv('LOCAL_RANK', '0')
     for number, name in enumerate(PHOTOS):
         labels = write_scene(tmp_path / f'photos/{name}.jpg', number)
