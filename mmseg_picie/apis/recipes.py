@@ -133,8 +133,6 @@ def find_obstacle(model_name: str) -> str:
 def fit_to_folder(config: Config, folder: str | Path, number: int) -> None:
     """Point a recipe at a folder, and fit its steps to the number of images.
 
-    Few images make few steps an epoch, so they get more epochs than the recipe has.
-
     Args:
         config (Config): of a recipe; changed in place.
         folder (str or Path): of the images.
@@ -146,10 +144,19 @@ def fit_to_folder(config: Config, folder: str | Path, number: int) -> None:
     loader.batch_size = min(loader.batch_size, number)
     clustering = config.default_hooks.clustering
     clustering.batch_size = min(clustering.batch_size, number)
-    steps = math.ceil(number / loader.batch_size)
-    epochs = min(MOST_EPOCHS, math.ceil(MIN_STEPS / steps))
-    config.train_cfg.max_epochs = max(config.train_cfg.max_epochs, epochs)
     if number > MAX_IMAGES:
         loader.sampler.num_samples = clustering.images_per_epoch = MAX_IMAGES
     config.default_hooks.pop('visualization', None)
     config.default_hooks.checkpoint.max_keep_ckpts = 1
+
+
+def lengthen(config: Config, number: int) -> None:
+    """Give a training of few images, whose epochs have few steps, more epochs than its recipe has.
+
+    Args:
+        config (Config): of :func:`fit_to_folder`; changed in place.
+        number (int): likewise.
+    """
+    steps = math.ceil(number / config.train_dataloader.batch_size)
+    epochs = min(MOST_EPOCHS, math.ceil(MIN_STEPS / steps))
+    config.train_cfg.max_epochs = max(config.train_cfg.max_epochs, epochs)

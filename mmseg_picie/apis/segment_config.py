@@ -7,7 +7,7 @@ from mmengine.config import Config
 from ..engine.progress import say
 from .folder_survey import list_photographs
 from .labelled_folder import add_validation, find_labelled
-from .recipes import Choice, choose_recipe, fit_to_folder
+from .recipes import Choice, choose_recipe, fit_to_folder, lengthen
 from .segment_request import AUTO, LABELLED_FILE, TRAINING, Request
 from .stretch_option import set_stretch
 
@@ -37,6 +37,8 @@ def build_config(request: Request, choice: Choice, number: int) -> Config:
     fit_to_folder(config, request.folder, number)
     if request.epochs is not None:
         config.train_cfg.max_epochs = request.epochs
+    elif request.minutes is None:  # which say how long otherwise
+        lengthen(config, number)
     if request.labels is not None:
         found = find_labelled(request.folder, request.labels)
         unused = f'; {found.unused} label maps have no image' if found.unused else ''

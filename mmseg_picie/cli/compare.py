@@ -127,10 +127,11 @@ def _pick(
     text, chosen = write_judgement(work_dir, judge_rows(rows, folders))
     print(text)
     for name, choice in chosen.items():
-        gain = ''
+        said = ''
         if 'gain' in choice:
-            gain = f', {choice["gain"]:+.2f} mIoU to the mean seed, {choice["loss"]:.2f} below the best'
-        print(f'Picked      {name}: seed {choice["seed"]}, by {CHOOSING}{gain}')
+            gain, loss = choice['gain'], choice['loss']
+            said = f', {gain:+.2f} mIoU to the mean seed, {loss:.2f} below the best'
+        print(f'Picked      {name}: seed {choice["seed"]}, by {CHOOSING}{said}')
 
 
 def _plot(out: Path, folders: dict[str, dict[int, Path]]) -> None:

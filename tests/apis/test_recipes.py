@@ -3,7 +3,7 @@
 import pytest
 
 from mmseg_picie.apis import recipes
-from mmseg_picie.apis.recipes import RECIPES, choose_recipe, find_obstacle, fit_to_folder
+from mmseg_picie.apis.recipes import RECIPES, choose_recipe, find_obstacle, fit_to_folder, lengthen
 
 
 @pytest.fixture
@@ -76,4 +76,6 @@ def test_few_images_have_more_epochs(offline, tmp_path, number, epochs):
     """48 steps of 16 images, but 12 epochs at most and the recipe's own at least."""
     config = choose_recipe('picie').config
     fit_to_folder(config, tmp_path, number)
+    assert config.train_cfg.max_epochs == 3
+    lengthen(config, number)
     assert config.train_cfg.max_epochs == epochs

@@ -15,6 +15,7 @@ from mmseg_picie.apis.legends import choose_ids
 from mmseg_picie.apis.model_file import read_model
 from mmseg_picie.apis.prediction import Source
 from mmseg_picie.apis.segment import Request, read_back, segment
+from mmseg_picie.apis.segment_config import build_config
 from mmseg_picie.apis.segment_request import open_results
 from mmseg_picie.apis.segment_result import LabelMaps, SegmentResult
 from mmseg_picie.cli import main
@@ -200,3 +201,11 @@ def test_a_result_shows_itself(tmp_path):
     page = result._repr_html_()
     assert '&lt;script&gt;' in page and '<script>' not in page and 'data:image/jpeg' in page
     assert '75.0 %  <script>' in repr(result)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'epochs'), [({}, 12), (dict(minutes=1), 3), (dict(epochs=2), 2)]
+)
+def test_few_photographs_have_more_epochs_unless_the_user_says_how_long(photos, settings, epochs):
+    request = Request(str(photos), str(photos.parent / 'out'), **settings)
+    assert build_config(request, recipes.choose_recipe('picie'), 6).train_cfg.max_epochs == epochs
