@@ -200,7 +200,7 @@ def _closeness(head: ViewHead, features: Tensor, logits: Tensor, cells: Tensor) 
 
 def _shrink(clusters: NDArray, size: tuple[int, ...]) -> NDArray[np.int64]:
     """Clusters at another size: of each new pixel, that at its centre."""
-    resized = cv2.resize(
-        clusters.astype(np.int32), (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT
-    )
+    if clusters.dtype not in (np.uint8, np.uint16):  # which OpenCV takes as they are
+        clusters = clusters.astype(np.int32)
+    resized = cv2.resize(clusters, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
     return resized.astype(np.int64)

@@ -277,7 +277,8 @@ def read_back(model: PiCIE, maps: LabelMaps) -> Predict | None:
     ids = choose_ids(model).of_clusters
     if len(set(ids.tolist())) < len(ids):
         return None
-    table = np.zeros(int(ids.max()) + 1, dtype=np.int64)
+    # An image may have hundreds of megapixels, so a pixel has as few bytes as it can.
+    table = np.zeros(int(ids.max()) + 1, dtype=np.uint8 if len(ids) <= 256 else np.uint16)
     table[ids] = np.arange(len(ids))
 
     def find(source: Source) -> NDArray:

@@ -91,7 +91,8 @@ class LabelMaps(Mapping[str, NDArray]):
         ids = read_ids(self._paths[name])
         if ids is None:
             raise ValueError(
-                f'{self._paths[name]} is no label map any more; remove it, and segment again.'
+                f'{self._paths[name]} cannot be read as a label map: it is damaged, or has more '
+                'than 1,073,741,824 pixels.'
             )
         return ids
 

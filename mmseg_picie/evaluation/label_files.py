@@ -64,13 +64,17 @@ def read_ids(path: str | os.PathLike[str]) -> NDArray | None:
         path (str or Path): PNG or TIFF file.
 
     Returns:
-        NDArray or None: (H, W) uint8 or uint16; None if it is no such file.
+        NDArray or None: (H, W) uint8 or uint16; None if it is no such file, or has
+            more than 2^30 pixels.
 
     Raises:
         OSError: If it cannot be opened.
     """
     data = np.fromfile(path, dtype=np.uint8)
-    ids = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    try:
+        ids = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    except cv2.error:  # more pixels than OpenCV reads
+        return None
     return ids if ids is not None and ids.ndim == 2 else None
 
 

@@ -131,7 +131,11 @@ def test_clusters_are_read_back_from_what_was_written(make_picie, tmp_path, tabl
     (tmp_path / 'day').mkdir()
     Image.fromarray(ids.apply(clusters)).save(tmp_path / 'day' / 'a.png')
     find = read_back(model, LabelMaps(tmp_path))
-    assert np.array_equal(find(Source('photos/a.jpg', 'day/a')), clusters)
+    found = find(Source('photos/a.jpg', 'day/a'))
+    assert np.array_equal(found, clusters) and found.dtype == np.uint8  # memory of large images
+    (tmp_path / 'day' / 'a.png').write_bytes(b'damaged')
+    with pytest.raises(ValueError, match='a.png cannot be read as a label map'):
+        find(Source('photos/a.jpg', 'day/a'))
     with pytest.raises(ValueError, match='photos/b.jpg was not segmented'):
         find(Source('photos/b.jpg', 'day/b'))
 
