@@ -5,7 +5,7 @@ checkouts of this project, each with its own config and the Python of its `.venv
 Commands take turns. Ratios are to the first: that of the medians, and that of each round.
 `tree_mib` is the largest sum of resident memory over all processes of a command, looked at ten
 times a second, in which pages that processes share count for each. `main_mib` is the largest peak
-(VmHWM) of one of these processes.
+(VmHWM) of one of these processes; a peak between two looks counts for `tree_mib`, too.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Watch:
             main = max((common.read_kib(file, 'VmHWM') for file in files), default=0)
             tree = sum(common.read_kib(file, 'VmRSS') for file in files)
             self.main_mib = max(self.main_mib, main / 1024)
-            self.tree_mib = max(self.tree_mib, tree / 1024)
+            self.tree_mib = max(self.tree_mib, tree / 1024, self.main_mib)
 
 
 def read_parents() -> dict[int, int]:
