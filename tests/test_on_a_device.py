@@ -13,7 +13,7 @@ from imitated_device import imitate
 from mmengine.config import Config
 from trace_calls import called, public_functions
 
-from mmseg_picie.apis import devices, prediction, runs
+from mmseg_picie.apis import devices, prediction, runners
 from mmseg_picie.apis.device_check import CASES, parity, report, segmentor_cases
 from mmseg_picie.apis.device_check.cases import LeftOut, compare
 from mmseg_picie.apis.device_check.rows import FAILED, LEFT_OUT
@@ -247,7 +247,7 @@ def _train_and_predict(config: Config, device: torch.device, out) -> tuple[list[
     from mmseg_picie.datasets.scenes import draw_scene
 
     with redirect_stdout(io.StringIO()):
-        runner = runs.build_runner(config.copy())
+        runner = runners.build_runner(config.copy())
         runner.train()
     assert next(runner.model.parameters()).device == device
     losses = runner.message_hub.get_scalar('train/loss').data[0].tolist()

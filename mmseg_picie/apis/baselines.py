@@ -11,7 +11,7 @@ from ..clustering import StreamingKMeans, assign
 from ..engine.clustering_pass import build_clustering_loader
 from ..engine.progress import track
 from .fresh_centroids import fit_fresh_centroids, pass_settings, without_augmentation
-from .runs import announce, build_runner
+from .runners import announce, build_runner
 
 
 def score_baselines(cfg: Config, verbose: bool = True) -> dict[str, dict[str, float]]:

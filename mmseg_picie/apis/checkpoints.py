@@ -11,7 +11,9 @@ from ..engine.checkpoint_files import save_whole
 from ..engine.distributed import unwrap_model
 from ..engine.facts import log_file
 from ..engine.hooks.cluster_to_class_hook import describe_clusters, find_hungarian_metric
-from .runs import Done, build_runner, leave_process_group
+from .launchers import leave_process_group
+from .runners import build_runner
+from .runs import Done
 
 
 def store_map(cfg: Config, checkpoint: str, out: str, verbose: bool = True) -> Done:

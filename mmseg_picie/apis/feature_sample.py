@@ -16,7 +16,7 @@ from ..engine.progress import track
 from ..models import CentroidHead, PiCIE
 from .folder_survey import list_photographs
 from .fresh_centroids import start_from_pretrained, without_augmentation
-from .runs import build_runner
+from .runners import build_runner
 
 # Images that are forwarded together.
 _BATCH = 16

@@ -11,11 +11,13 @@ from mmseg.registry import MODELS
 from ..engine.clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from ..engine.distributed import unwrap_model
 from ..engine.facts import log_file
-from ..engine.hooks import PrincipalDecoderHook
+from ..engine.first_look import FirstLookHook
 from ..engine.hooks.kmeans_centroid_hook import KMeansCentroidHook
 from ..models import CentroidHead, PiCIE
 from .checkpoints import save_for_prediction
-from .runs import Done, announce, build_runner, leave_process_group
+from .launchers import leave_process_group
+from .runners import announce, build_runner
+from .runs import Done
 
 
 def without_augmentation(cfg: Config) -> Config:
@@ -125,7 +127,7 @@ def start_from_pretrained(runner: Runner) -> None:
     assert isinstance(model, PiCIE)
     model.init_weights()
     for hook in runner.hooks:
-        if isinstance(hook, PrincipalDecoderHook):
+        if isinstance(hook, FirstLookHook):
             hook.before_train(runner)
 
 

@@ -15,7 +15,7 @@ from ..engine.distributed import unwrap_model
 from ..engine.progress import track
 from ..models import PiCIE
 from .fresh_centroids import without_augmentation
-from .runs import announce, build_runner
+from .runners import announce, build_runner
 
 #: Images that a model is judged by.
 NUM_IMAGES = 100

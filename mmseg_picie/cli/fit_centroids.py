@@ -48,14 +48,14 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     Returns:
         The metrics of the validation; empty if the config has none.
     """
-    from ..apis import runs
     from ..apis.fresh_centroids import score_fresh_centroids
     from ..apis.json_files import write_json
+    from ..apis.launchers import prepare_launcher
 
     cfg = common.load_config(parser, args)
     common.require(parser, args, cfg, 'model', 'train', *(['val'] if args.on_val else []))
     with common.refuse(parser, '--launcher'):
-        runs.prepare_launcher(cfg)
+        prepare_launcher(cfg)
     done = score_fresh_centroids(cfg, args.checkpoint, args.out, args.verbose, args.on_val)
     if done.is_main:
         for name, value in done.metrics.items():

@@ -38,8 +38,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     Returns:
         The metrics of the validation.
     """
-    from ..apis import runs
     from ..apis.checkpoints import store_map
+    from ..apis.launchers import prepare_launcher
 
     cfg = common.load_config(parser, args)
     if not cfg.get('val_cfg'):
@@ -49,7 +49,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
         )
     common.require(parser, args, cfg, 'model', 'val')
     with common.refuse(parser, '--launcher'):
-        runs.prepare_launcher(cfg)
+        prepare_launcher(cfg)
     done = store_map(cfg, args.checkpoint, args.out, args.verbose)
     if done.is_main:
         for name, value in done.metrics.items():

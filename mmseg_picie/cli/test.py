@@ -35,7 +35,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     Returns:
         The metrics.
     """
-    from ..apis import runs
+    from ..apis import run_options, runs
+    from ..apis.launchers import prepare_launcher
 
     cfg = common.load_config(parser, args)
     if not cfg.get('test_cfg'):
@@ -49,15 +50,15 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, 
     cfg.resume = False  # a config that is set to resume its training is tested all the same
     if args.show or args.show_dir:
         with common.refuse(parser, '--show or --show-dir'):
-            runs.show_predictions(cfg, args.show_dir, args.show, args.wait_time)
+            run_options.show_predictions(cfg, args.show_dir, args.show, args.wait_time)
     if args.tta:
         with common.refuse(parser, '--tta'):
-            runs.use_tta(cfg)
+            run_options.use_tta(cfg)
     if args.out is not None:
         with common.refuse(parser, '--out'):
-            runs.write_predictions(cfg, args.out)
+            run_options.write_predictions(cfg, args.out)
     with common.refuse(parser, '--launcher'):
-        runs.prepare_launcher(cfg)
+        prepare_launcher(cfg)
     done = runs.test(cfg, args.verbose)
     if done.is_main:
         for name, value in done.metrics.items():

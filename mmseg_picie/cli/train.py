@@ -26,7 +26,9 @@ check = common.check_config
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Train."""
-    from ..apis import runs
+    from ..apis import run_options, runs
+    from ..apis.launchers import prepare_launcher
+    from ..engine.facts import describe_scores
 
     cfg = common.load_config(parser, args)
     common.require(parser, args, cfg, 'model', 'train')
@@ -36,11 +38,11 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         cfg.load_from = common.find_checkpoint(parser, 'load_from', cfg.load_from)
     if args.amp:
         with common.refuse(parser, '--amp'):
-            runs.enable_amp(cfg)
+            run_options.enable_amp(cfg)
     with common.refuse(parser):
-        runs.require_device_for_amp(cfg)
+        run_options.require_device_for_amp(cfg)
     with common.refuse(parser, '--launcher'):
-        runs.prepare_launcher(cfg)
+        prepare_launcher(cfg)
     done = runs.train(cfg, args.verbose)
     if not done.is_main:
         return
@@ -48,7 +50,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     words += [args.config, done.checkpoint or 'CHECKPOINT', *['FOLDER'] * (words == ['predict'])]
     common.print_facts(
         {
-            'Scores': runs.describe_scores(done.metrics),
+            'Scores': describe_scores(done.metrics),
             'Checkpoint': done.checkpoint,
             'Full log': done.log,
             'Next': shlex.join(['picie', *words]),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmseg_picie.acceleration.loading import count_cores
-from mmseg_picie.apis import runs
+from mmseg_picie.apis import runners, runs
 from mmseg_picie.engine.hooks import KMeansCentroidHook
 from mmseg_picie.evaluation import HungarianIoUMetric
 
@@ -27,7 +27,7 @@ def test_workers_end_with_the_run_and_not_with_the_garbage(tiny_config, monkeypa
             raise KeyboardInterrupt
 
     monkeypatch.setattr(KMeansCentroidHook, 'after_train_epoch', watch, raising=False)
-    runner = runs.build_runner(config, verbose=False)
+    runner = runners.build_runner(config, verbose=False)
     if fails:
         with pytest.raises(KeyboardInterrupt):
             runner.train()
@@ -59,6 +59,6 @@ def test_each_loop_is_run_on_its_own_images(tiny_config, monkeypatch, name):
         head = runner.model.decode_head
         head.set_centroids(torch.randn_like(head.centroids), torch.ones_like(head.cluster_counts))
 
-    monkeypatch.setattr(runs.Runner, 'load_or_resume', load)
+    monkeypatch.setattr(runners.Runner, 'load_or_resume', load)
     assert 'mIoU' in getattr(runs, name)(config, verbose=False).metrics
     assert seen == [dict(validate=5, test=3)[name]]

@@ -162,7 +162,7 @@ def test_test_never_resumes_and_loads_the_given_checkpoint(run, checkpoint):
 
 
 def test_amp_changes_the_wrapper(run, monkeypatch):
-    monkeypatch.setattr('mmseg_picie.apis.runs.get_device', lambda: 'cuda')
+    monkeypatch.setattr('mmseg_picie.apis.run_options.get_device', lambda: 'cuda')
     wrapper = run('train', '--amp').optim_wrapper
     assert wrapper.type == 'AmpOptimWrapper'
     assert wrapper.loss_scale == 'dynamic'
@@ -170,14 +170,14 @@ def test_amp_changes_the_wrapper(run, monkeypatch):
 
 
 def test_amp_on_a_cpu_takes_the_wrapper_for_it(run, monkeypatch):
-    monkeypatch.setattr('mmseg_picie.apis.runs.get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmseg_picie.apis.run_options.get_device', lambda: 'cpu')
     wrapper = run('train', '--amp').optim_wrapper
     assert wrapper.type == 'CPUAmpOptimWrapper'
     assert wrapper.optimizer.lr == 0.01
 
 
 def test_amp_of_a_gpu_is_refused_without_one(refusal, monkeypatch):
-    monkeypatch.setattr('mmseg_picie.apis.runs.get_device', lambda: 'cpu')
+    monkeypatch.setattr('mmseg_picie.apis.run_options.get_device', lambda: 'cpu')
     option = 'optim_wrapper.type=AmpOptimWrapper'
     assert 'AmpOptimWrapper needs a GPU' in refusal('train', '--cfg-options', option)
 

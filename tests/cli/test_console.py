@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 from rich.console import Console
 
-from mmseg_picie.apis import quiet, runs
+from mmseg_picie.apis import quiet, runners
 from mmseg_picie.cli import main
 from mmseg_picie.engine import progress
 
@@ -145,7 +145,7 @@ def test_a_runner_of_ones_own_is_kept(tiny_config):
     try:
         config = tiny_config({'runner_type': 'OwnRunner'})
         for verbose in (False, True):
-            assert isinstance(runs.build_runner(config, verbose), OwnRunner)
+            assert isinstance(runners.build_runner(config, verbose), OwnRunner)
     finally:
         RUNNERS.module_dict.pop('OwnRunner')
 

@@ -13,7 +13,8 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_rank
 from mmengine.hooks import Hook
 
-from mmseg_picie.apis import runs
+from mmseg_picie.apis.launchers import leave_process_group, prepare_launcher
+from mmseg_picie.apis.runners import build_runner
 from mmseg_picie.cli import main
 from mmseg_picie.engine.distributed import unwrap_model
 
@@ -52,8 +53,8 @@ def run(launcher: str, config: Path, options: dict, work_dir: Path) -> dict:
     cfg.launcher, cfg.work_dir = launcher, str(work_dir)
     cfg.experiment_name = cfg.visualizer.name = work_dir.name
     try:
-        runs.prepare_launcher(cfg)
-        runner = runs.build_runner(cfg, verbose=False)
+        prepare_launcher(cfg)
+        runner = build_runner(cfg, verbose=False)
         watch = Watch()
         runner.register_hook(watch)
         runner.train()
@@ -86,4 +87,4 @@ if __name__ == '__main__':
     if (out / 'images').is_dir():
         words = ['predict', config, out / 'plain' / 'epoch_2.pth', out / 'images']
         main([*map(str, words), '--out-dir', str(out / 'predicted'), '--share', 'ranks'])
-    runs.leave_process_group()
+    leave_process_group()

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from ..devices import using_device
 from ..epoch_timer import EpochTimer
 from ..ready_configs import find_config
-from ..runs import enable_amp, require_device_for_amp
+from ..run_options import enable_amp, require_device_for_amp
 from .cases import LeftOut
 from .rows import Found, Row, attempt
 from .segmentor_cases import build, draw_views
