@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from ..engine.clustering_pass import PassSettings, build_clustering_loader, cluster_views
 from ..engine.distributed import unwrap_model
 from ..engine.facts import log_file
-from ..engine.first_look import FirstLookHook
+from ..engine.hooks import PrincipalDecoderHook
 from ..engine.hooks.kmeans_centroid_hook import KMeansCentroidHook
 from ..models import CentroidHead, PiCIE
 from .checkpoints import save_for_prediction
@@ -127,7 +127,7 @@ def start_from_pretrained(runner: Runner) -> None:
     assert isinstance(model, PiCIE)
     model.init_weights()
     for hook in runner.hooks:
-        if isinstance(hook, FirstLookHook):
+        if isinstance(hook, PrincipalDecoderHook):
             hook.before_train(runner)
 
 

@@ -13,6 +13,7 @@ from ..views import crop_flip_features
 from .cluster_prediction import ClusterPrediction
 from .dense_crf import DenseCRF
 from .frozen_passes import FrozenPasses, Inputs
+from .normalisation import check_normalisation
 from .parts import check_encoder, check_heads, check_pretrained, take_moved_options
 from .view_head import ViewHead
 
@@ -208,7 +209,11 @@ class PiCIE(FrozenPasses, ClusterPrediction):
         return heads
 
     def init_weights(self) -> None:
-        """Initialise; a weight file of the backbone that is missing or does not fit is refused."""
+        """Initialise; a weight file of the backbone that is missing or does not fit is refused.
+
+        Images that are not normalised as the backbone's weights want it are warned of.
+        """
+        check_normalisation(self.backbone, self.data_preprocessor)
         init_cfg = getattr(self.backbone, 'init_cfg', None) or []
         for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
             if cfg['type'] == 'Pretrained' and '://' not in cfg.get('checkpoint', ''):

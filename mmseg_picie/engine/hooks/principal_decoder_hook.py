@@ -2,17 +2,20 @@
 
 import torch
 from mmengine.dist import all_reduce, broadcast
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ...clustering import Moments, moments, principal_projection
 from ...models import PiCIE, SumFPN
-from ..first_look import FirstLookHook, check_numbers, look_at_views
+from ..clustering_pass import build_clustering_loader
+from ..distributed import unwrap_model
+from ..progress import track
 
 
 @HOOKS.register_module()
-class PrincipalDecoderHook(FirstLookHook):
+class PrincipalDecoderHook(Hook):
     """Begins the decoder with principal components, in place of random weights.
 
     A random decoder mixes the levels of the backbone by the size of their numbers, so the first
@@ -37,31 +40,31 @@ class PrincipalDecoderHook(FirstLookHook):
     def __init__(
         self, num_images: int = 128, pixels_per_image: int = 1000, batch_size: int = 16
     ) -> None:
-        check_numbers(
-            'PrincipalDecoderHook',
-            num_images=num_images,
-            pixels_per_image=pixels_per_image,
-            batch_size=batch_size,
+        given = dict(
+            num_images=num_images, pixels_per_image=pixels_per_image, batch_size=batch_size
         )
+        for name, value in given.items():
+            if value < 1:
+                raise ValueError(
+                    f'{name} of PrincipalDecoderHook must be at least 1, but got {value}.'
+                )
         self.num_images = num_images
         self.pixels_per_image = pixels_per_image
         self.batch_size = batch_size
 
-    def check(self, model: PiCIE) -> None:
-        """Refuse a model without a ``SumFPN``."""
+    @torch.no_grad()
+    def before_train(self, runner: Runner) -> None:
+        """Set the decoder's weights, unless there are some already."""
+        model = unwrap_model(runner)
         neck = getattr(model, 'neck', None)
-        if not isinstance(neck, SumFPN):
+        if not isinstance(model, PiCIE) or not isinstance(neck, SumFPN):
             raise ValueError(
-                'PrincipalDecoderHook sets the weights of a SumFPN, but the neck is '
+                'PrincipalDecoderHook sets the weights of a SumFPN of PiCIE, but the neck is '
                 f'{type(neck).__name__}; set neck.type to SumFPN, or take the hook out of '
                 'default_hooks.'
             )
-
-    @torch.no_grad()
-    def begin(self, runner: Runner, model: PiCIE) -> None:
-        """Set the decoder's weights."""
-        neck = model.neck
-        assert isinstance(neck, SumFPN)
+        if runner.iter or runner._has_loaded:
+            return
         found = self._look_at(runner, model, neck)
         projection = principal_projection(found, neck.in_channels, neck.out_channels)
         neck.project(*projection)
@@ -74,19 +77,22 @@ class PrincipalDecoderHook(FirstLookHook):
 
     def _look_at(self, runner: Runner, model: PiCIE, neck: SumFPN) -> Moments:
         """Moments of the stacked levels of all views, over all ranks."""
+        runner.train_dataloader.sampler.seed = runner.seed
+        number = min(self.num_images, len(runner.train_dataloader.dataset))
+        loader = build_clustering_loader(runner, self.batch_size, number)
         generator = torch.Generator().manual_seed(runner.seed)
         was_training = model.training
         model.eval()
         total: Moments | None = None
-        views = look_at_views(runner, self.num_images, self.batch_size, 'Looking at features')
-        for images in views:
-            maps = model.backbone(images)
-            chosen = self._choose(maps[0], generator)
-            for i in range(len(images)):  # all levels at the size of the finest are large
-                stacked = neck.stack([level[i : i + 1].float() for level in maps])
-                part = moments(stacked.flatten(2)[0, :, chosen].mT)
-                pairs = zip(total, part, strict=True) if total else None
-                total = Moments(*(a + b for a, b in pairs)) if pairs else part
+        for batch in track(loader, 'Looking at features', len(loader)):
+            for images in model.data_preprocessor(batch, False)['inputs'][: model.num_views]:
+                maps = model.backbone(model.fit_images(images))
+                chosen = self._choose(maps[0], generator)
+                for i in range(len(images)):  # all levels at the size of the finest are large
+                    stacked = neck.stack([level[i : i + 1].float() for level in maps])
+                    part = moments(stacked.flatten(2)[0, :, chosen].mT)
+                    pairs = zip(total, part, strict=True) if total else None
+                    total = Moments(*(a + b for a, b in pairs)) if pairs else part
         model.train(was_training)
         width = sum(neck.in_channels)
         if total is None:  # of a rank that has no image
