@@ -264,7 +264,9 @@ def test_two_machines_train_as_one(found, folder):
 def test_processes_of_mpi_train_as_those_of_torchrun(found, folder, run_cases):
     def make_commands(words: list) -> list:
         command = ['mpirun', '-n', '2', sys.executable, PROGRAM, 'mpi', *words]
-        return [start(folder, *command, MASTER_PORT=free_port())]
+        # Open MPI refuses root, as which a container may run.
+        as_root = dict(OMPI_ALLOW_RUN_AS_ROOT='1', OMPI_ALLOW_RUN_AS_ROOT_CONFIRM='1')
+        return [start(folder, *command, MASTER_PORT=free_port(), **as_root)]
 
     out = run_cases('mpi', {'plain': {'train_cfg.max_epochs': 1}}, make_commands)
     assert_same(out / 'plain' / 'epoch_1.pth', found / 'plain' / 'epoch_1.pth')
