@@ -56,6 +56,8 @@ WITHOUT_CASE = {
         'models.efficientnet_lite0.to_timm_key',
         'models.efficientnet_lite0.load_from_efficientnet_lite0',
         'models.frozen_encoder.FrozenEncoder.init_weights',
+        'models.normalisation.check_normalisation',
+        'models.normalisation.wanted_normalisation',
         'models.parts.check_encoder',
         'models.parts.check_heads',
         'models.parts.check_pretrained',
