@@ -1,7 +1,7 @@
 """Whether images are normalised as the weights of a backbone want it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from mmengine.logging import print_log
@@ -39,8 +39,8 @@ def wanted_normalisation(backbone: nn.Module) -> Normalisation | None:
     if not (files or getattr(backbone, 'weights', None) or getattr(backbone, 'is_init', False)):
         return None
     for module in backbone.modules():
-        record = getattr(module, 'pretrained_cfg', None) or {}
-        if record.get('mean') and record.get('std'):
+        record = getattr(module, 'pretrained_cfg', None)
+        if isinstance(record, Mapping) and record.get('mean') and record.get('std'):
             mean, std = ([255 * value for value in record[key]] for key in ('mean', 'std'))
             return mean, std
     return None
