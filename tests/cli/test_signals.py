@@ -132,6 +132,7 @@ def long_run(tiny, tmp_path) -> Path:
     """A config of a training that would go on for long, with workers."""
     config = Config.fromfile(tiny.config)
     config.train_cfg.max_epochs = 10_000
+    config.default_hooks.checkpoint.max_keep_ckpts = 3  # fits on a disk that is nearly full, too
     config.train_dataloader.update(num_workers=2, persistent_workers=True, batch_size=2)
     config.default_hooks.acceleration = dict(type='IterTimerHook')  # which would load on threads
     config.dump(tmp_path / 'long.py')
