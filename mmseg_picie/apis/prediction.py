@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import load_checkpoint
 from mmseg.apis import init_model
@@ -229,8 +230,12 @@ def _warn_of_one_name(writer: ResultWriter, classes: Sequence[str], number: int)
 
 
 def default_device() -> str:
-    """The GPU if there is one, else the CPU; processes of one job have one GPU each."""
-    if not torch.cuda.is_available():
-        return 'cpu'
+    """The device that the toolbox trains on, such as 'cpu', 'mps' or 'cuda:0'.
+
+    Processes of one job have a GPU of CUDA each.
+    """
+    device = get_device()
+    if device != 'cuda':
+        return device
     rank = find_rank()
     return f'cuda:{0 if rank is None else rank.local % torch.cuda.device_count()}'

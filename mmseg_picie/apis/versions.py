@@ -47,4 +47,6 @@ def _describe_torch() -> tuple[str, str]:
         return f'{_find_version("torch") or "not installed"}, cannot be imported: {reason}', 'none'
     if torch.cuda.is_available():
         return torch.__version__, f'cuda ({torch.cuda.get_device_name()})'
+    if torch.backends.mps.is_available():
+        return torch.__version__, 'mps'
     return torch.__version__, f'cpu ({torch.get_num_threads()} threads)'

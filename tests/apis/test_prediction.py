@@ -2,6 +2,7 @@
 
 import os
 
+import mmengine.device.utils
 import numpy as np
 import pytest
 import torch
@@ -9,9 +10,11 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
 
+from mmseg_picie.apis import prediction
 from mmseg_picie.apis.prediction import find_sources
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
+from mmseg_picie.launched import Rank
 from mmseg_picie.visualization import SegmentVisualizer
 
 
@@ -177,3 +180,20 @@ def test_an_overlay_has_a_legend_and_leaves_the_label_map_alone(checkpoint, tmp_
     with Image.open(tmp_path / 'out' / 'overlays' / 'image.png') as overlay:
         assert overlay.width >= 96 and overlay.height > 64 + 11
         assert overlay.getpixel((overlay.width - 1, overlay.height - 1)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ('there', 'rank', 'chosen'),
+    [
+        ('cpu', None, 'cpu'),
+        ('mps', None, 'mps'),
+        ('cuda', None, 'cuda:0'),
+        ('cuda', 3, 'cuda:1'),  # of two on this machine
+    ],
+)
+def test_predictions_are_made_where_the_toolbox_trains(monkeypatch, there, rank, chosen):
+    monkeypatch.setattr(mmengine.device.utils, 'DEVICE', there)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    found = None if rank is None else Rank(number=rank, size=4, local=rank)
+    monkeypatch.setattr(prediction, 'find_rank', lambda: found)
+    assert prediction.default_device() == chosen
