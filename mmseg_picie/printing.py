@@ -1,5 +1,7 @@
 """Text that is safe to print: names of files may hold anything but a NUL."""
 
+from pathlib import Path
+
 
 def printable(text: str) -> str:
     r"""Escape what would not stay on its line or is no character.
@@ -13,6 +15,11 @@ def printable(text: str) -> str:
             ``\xff``.
     """
     return ''.join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def show_name(path: str | Path) -> str:
+    """A file's name as :func:`printable` writes it."""
+    return printable(str(path))
 
 
 def _escape(char: str) -> str:

@@ -15,8 +15,9 @@ from mmseg.registry import DATASETS
 from ..datasets import KeyedSegDataset, SampleKey
 from ..datasets.base import unchecked_files
 from ..datasets.image_files import read_size
-from ..datasets.image_reading import read_file, show_name
+from ..datasets.image_reading import read_file
 from ..engine.progress import track
+from ..printing import show_name
 
 #: Images of a split that are looked at if a sample is asked for.
 SAMPLE = 200

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..datasets.image_files import read_size
 from ..datasets.image_reading import read_image
-from ..datasets.image_strips import ArrayStrips, needs_parts, open_strips
+from ..datasets.image_strips import ArrayStrips, Strips, needs_parts, open_strips
 from ..engine.progress import Bar
 from ..threads import get_threads
 from .labelling import Labeller
@@ -67,6 +68,9 @@ def label_files(
 
     Returns:
         list[str]: a sentence for each image that could not be read.
+
+    Raises:
+        OSError: If results cannot be written.
     """
     failures: list[str] = []
     bar = Bar('Segmenting', len(sources))
@@ -80,35 +84,42 @@ def label_files(
                 left.append(source)
         for batch in _batch(labeller, _read_ahead(labeller, left, stretch)):
             first = batch[0]
-            try:
-                if first.error is not None:
-                    raise first.error
-                if first.image is None or first.item is None:
-                    written.finish()
-                    _label_alone(labeller, first, writer, stretch)
-                    bar.advance()
-                    continue
-                maps = labeller.label_items([loaded.item for loaded in batch if loaded.item])
-            except (OSError, ValueError) as error:
-                failures.append(str(error))
+            if first.error is not None:
+                failures.append(str(first.error))
                 bar.advance()
-                continue
-            for loaded, labels in zip(batch, maps, strict=True):
-                written.add(labels.size, writer.write, loaded.source.name, loaded.image, labels)
+            elif first.image is None or first.item is None:
+                written.finish()
+                failure = _label_alone(labeller, first, writer, stretch)
+                failures += [] if failure is None else [failure]
+                bar.advance()
+            else:
+                maps = labeller.label_items([loaded.item for loaded in batch if loaded.item])
+                for loaded, labels in zip(batch, maps, strict=True):
+                    written.add(labels.size, writer.write, loaded.source.name, loaded.image, labels)
         written.finish()
     finally:
         bar.stop()
     return failures
 
 
-def _label_alone(labeller: Labeller, loaded: Loaded, writer: ResultWriter, stretch: str) -> None:
-    """Label an image that is seen in windows."""
-    if loaded.image is not None:
-        strips = ArrayStrips(loaded.image)
-        writer.write_strips(loaded.source.name, strips, labeller.label_strips(strips))
-        return
-    with open_strips(loaded.source.path, stretch) as opened:
-        writer.write_strips(loaded.source.name, opened, labeller.label_strips(opened))
+def _label_alone(
+    labeller: Labeller, loaded: Loaded, writer: ResultWriter, stretch: str
+) -> str | None:
+    """Label an image that is seen in windows; a sentence if it cannot be read."""
+    try:
+        with _open(loaded, stretch) as strips:
+            clusters = labeller.label_strips(strips)
+            overlay, place = writer.paint(strips, clusters), strips.place
+    except (OSError, ValueError) as error:
+        return str(error)
+    writer.write_painted(loaded.source.name, overlay, clusters, place)
+    return None
+
+
+def _open(loaded: Loaded, stretch: str) -> AbstractContextManager[Strips]:
+    if loaded.image is None:
+        return open_strips(loaded.source.path, stretch)
+    return nullcontext(ArrayStrips(loaded.image))
 
 
 def _read_ahead(labeller: Labeller, sources: Sequence[Source], stretch: str) -> Iterator[Loaded]:

@@ -19,10 +19,10 @@ from ..datasets.image_reading import (
     read_file,
     read_image,
     refuse_wide,
-    show_name,
 )
 from ..datasets.near_duplicates import SIDE, fingerprint, group_alike, shrink_look
 from ..engine.progress import track
+from ..printing import show_name
 from ..threads import get_threads
 
 # Files that are asked for before the results of the first are taken.

@@ -9,8 +9,9 @@ from mmengine.config import Config
 
 from ..clustering.naming import distinct_palette
 from ..datasets.image_files import check_label_map, find_faults, find_images
-from ..datasets.image_reading import open_image, show_name
+from ..datasets.image_reading import open_image
 from ..datasets.text_files import read_lines
+from ..printing import show_name
 from ..whole_files import write_whole
 
 #: List of the names of classes, in the folder of label maps.

@@ -54,17 +54,23 @@ def find_sources(inputs: Sequence[str], out_dir: str | None = None) -> list[Sour
         list[Source]: in order, with names that are unique.
 
     Raises:
-        FileNotFoundError: If one does not exist, or a folder holds no image.
+        FileNotFoundError: If one does not exist, or a folder holds no image but earlier results.
         ValueError: If two results would have one name.
     """
     sources = []
     for item in inputs:
         if os.path.isdir(item):
-            sources += [
+            found = [
                 Source(os.path.join(item, name), os.path.splitext(name)[0])
                 for name in find_images(item)
                 if out_dir is None or not _is_result(Path(item, name), out_dir)
             ]
+            if not found:
+                raise FileNotFoundError(
+                    f'{item} holds no image but results that were written to {out_dir}; give a '
+                    'folder of images, or write to another one.'
+                )
+            sources += found
         elif os.path.isfile(item):
             sources.append(Source(item, Path(item).stem))
         else:

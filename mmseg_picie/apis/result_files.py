@@ -1,11 +1,13 @@
 """Label maps, overlays and the legend of segmented images."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.image_strips import ArrayStrips, Strips
+from ..datasets.raster_files import Place
 from ..evaluation.label_files import Ids, read_ids, write_image
 from ..evaluation.placed_labels import write_placed
 from .json_files import write_json
@@ -18,7 +20,7 @@ _AT_ONCE = 1 << 22
 
 
 class ResultWriter:
-    """Writes what a model finds in images, and counts it.
+    """Writes what a model finds in images, and counts it; on several threads, if wanted.
 
     Args:
         out_dir (str): folder for the results; made if missing.
@@ -32,6 +34,7 @@ class ResultWriter:
     def __init__(self, out_dir: str, ids: Ids, painter: OverlayPainter) -> None:
         self.counts = np.zeros(len(ids.of_clusters), dtype=np.int64)
         self._folder, self._ids, self._painter = Path(out_dir), ids, painter
+        self._counting = threading.Lock()
         # Of results that were there before.
         self._old_counts = np.zeros(int(ids.of_clusters.max()) + 1, dtype=np.int64)
 
@@ -43,25 +46,47 @@ class ResultWriter:
             image (NDArray): (H, W, 3) uint8 BGR.
             clusters (NDArray): (H, W).
         """
-        self.write_strips(name, ArrayStrips(image), clusters)
+        self.write_painted(name, self.paint(ArrayStrips(image), clusters), clusters)
 
-    def write_strips(self, name: str, strips: Strips, clusters: NDArray) -> None:
-        """Write the results of an image of any size.
+    def paint(self, strips: Strips, clusters: NDArray) -> NDArray[np.uint8]:
+        """Paint the overlay of an image of any size.
+
+        Args:
+            strips (Strips): the image.
+            clusters (NDArray): (H, W).
+
+        Raises:
+            ValueError: If the image cannot be read.
+        """
+        return self._painter.paint(strips, clusters)
+
+    def write_painted(
+        self,
+        name: str,
+        overlay: NDArray[np.uint8],
+        clusters: NDArray,
+        place: Place | None = None,
+    ) -> None:
+        """Write the results of an image whose overlay is painted.
 
         Args:
             name (str): relative path, without suffix.
-            strips (Strips): the image.
+            overlay (NDArray): of :meth:`paint`.
             clusters (NDArray): (H, W).
+            place (Place, optional): where the image lies on the earth.
+
+        Raises:
+            OSError: If they cannot be written.
         """
-        overlay = self._painter.paint(strips, clusters)
         _write(self._folder / 'overlays' / f'{name}.png', overlay)
         counts = count_ids(clusters, len(self.counts))
         ids = self._ids.apply(clusters)
-        if strips.place is None:
+        if place is None:
             _write(self._folder / 'labels' / f'{name}.png', ids)
         else:
-            write_placed(self._folder / 'labels' / f'{name}.tif', ids, *strips.place)
-        self.counts += counts
+            write_placed(self._folder / 'labels' / f'{name}.tif', ids, *place)
+        with self._counting:
+            self.counts += counts
 
     def count_written(self, name: str) -> bool:
         """Count the ids of an image whose results are there.

@@ -1,14 +1,17 @@
 """Find image files, and find out before any long work which of them cannot be read."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mmengine.logging import print_log
 from PIL import ExifTags, Image
 
+from ..printing import show_name
 from ..threads import get_threads
-from .image_reading import is_for_rasterio, open_image, read_image, refuse_wide, show_name
+from .image_reading import is_for_rasterio, open_image, read_image, refuse_wide
 
 Item = TypeVar('Item')
 
@@ -31,7 +34,8 @@ _LABEL_FIXES = {
 def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[str]:
     """List the image files below a folder, nested or flat.
 
-    Links to folders are followed; a folder that can be reached twice is listed once.
+    Links to folders are followed; a folder that can be reached twice is listed once. One that may
+    not be read is passed over with a warning.
 
     Args:
         folder (str or Path): where to look. Files and folders whose names start with a dot are
@@ -42,7 +46,7 @@ def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) ->
         list[str]: paths relative to the folder, with forward slashes, sorted.
 
     Raises:
-        FileNotFoundError: If the folder is missing or holds no image.
+        FileNotFoundError: If the folder is missing or holds no image that may be read.
     """
     root, endings = Path(folder), tuple(suffix.lower() for suffix in suffixes)
     if not root.is_dir():
@@ -52,7 +56,8 @@ def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) ->
         )
     names: list[str] = []
     visited: set[str] = set()
-    for place, subfolders, files in os.walk(root, followlinks=True):
+    closed: list[OSError] = []
+    for place, subfolders, files in os.walk(root, followlinks=True, onerror=closed.append):
         real = os.path.realpath(place)
         if real in visited:  # a link that leads back
             subfolders.clear()
@@ -66,6 +71,13 @@ def find_images(folder: str | Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) ->
             for name in files
             if name.lower().endswith(endings) and not name.startswith('.')
         ]
+    for error in closed:
+        print_log(
+            f'folder {show_name(error.filename)} cannot be read ({error.strerror}), so its images '
+            'are left out; give the right to read it, or move it away.',
+            logger='current',
+            level=logging.WARNING,
+        )
     if not names:
         raise FileNotFoundError(
             f'image folder {show_name(root)} holds no image ({", ".join(endings)}); check '

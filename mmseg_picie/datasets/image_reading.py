@@ -27,6 +27,7 @@ from mmengine import fileio
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..printing import show_name
 from .raster_files import has_rasterio, open_raster
 from .stretching import explain_refusal, find_limits, sampling_step, stretch_levels
 
@@ -69,7 +70,8 @@ def read_image(
     with open_image(path, backend_args) as image:
         if is_wide(image):
             if stretch != 'none':
-                return _stretch(_read_levels(image, path, backend_args), stretch)
+                levels = _read_levels(image, path, backend_args)
+                return _stretch(levels, stretch, show_name(path))
             refuse_wide(image.mode, path)
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode in ('La', 'RGBa'):  # colours that alpha is multiplied into
@@ -106,10 +108,10 @@ def _read_levels(image: Image.Image, path: str | Path, backend_args: dict | None
     return levels.reshape(*levels.shape[:2], -1)
 
 
-def _stretch(levels: NDArray, stretch: str) -> NDArray[np.uint8]:
+def _stretch(levels: NDArray, stretch: str, name: str = 'in memory') -> NDArray[np.uint8]:
     """(H, W, 3) uint8 of (H, W, 1 or 3) levels."""
     step = sampling_step(*levels.shape[:2])
-    found = stretch_levels(levels, find_limits(levels[::step, ::step], stretch))
+    found = stretch_levels(levels, find_limits(levels[::step, ::step], stretch, name))
     return np.repeat(found, 3, axis=2) if found.shape[2] == 1 else found
 
 
@@ -244,8 +246,3 @@ def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
         ) from error
     kind = next((name for name, is_kind in _KINDS.items() if is_kind(mode)), 'something else')
     raise ValueError(f'{show_name(path)} must be a regular file, but is {kind}; {_FIX}')
-
-
-def show_name(path: str | Path) -> str:
-    """A file's name as it can be printed in one line, whatever bytes it is made of."""
-    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from .image_reading import is_for_rasterio, read_image, show_name
+from ..printing import show_name
+from .image_reading import is_for_rasterio, read_image
 from .raster_files import Place, has_rasterio, open_raster
 
 #: Pixels of a file that is decoded as a whole, if rasterio is there to read it in parts.

@@ -16,13 +16,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .stretching import Limits, explain_refusal, find_limits, sampling_step, stretch_levels
+from ..printing import show_name
+from .stretching import (
+    Limits,
+    check_levels,
+    explain_refusal,
+    find_limits,
+    sampling_step,
+    stretch_levels,
+)
 
 #: Formats that are read: of pictures, none that refers to other files.
 _DRIVERS = ['GTiff', 'PNG', 'JPEG', 'WEBP', 'BMP']
 #: MiB for parts of files that may be asked for again; and no files beside the image are read.
 _SETTINGS = dict(GDAL_CACHEMAX=128, GDAL_DISABLE_READDIR_ON_OPEN='EMPTY_DIR')
 _STRIP_BYTES = 1 << 25
+#: A type of GDAL that numpy lacks, and the one that holds it.
+_COMPLEX = dict(complex_int16='complex64')
 
 
 class Place(NamedTuple):
@@ -103,10 +113,12 @@ class RasterFile:
         else:
             self._bands = [3, 2, 1] if file.count > 2 else [1]
         self._file = file
-        self._type = np.dtype(file.dtypes[0])
+        self._name = show_name(file.name)
+        self._type = np.dtype(_COMPLEX.get(file.dtypes[0], file.dtypes[0]))
+        check_levels(self._name, self._type)
         bits = int(file.tags(1, ns='IMAGE_STRUCTURE').get('NBITS', 8 * self._type.itemsize))
         self._factor = 255 // (2**bits - 1) if bits < 8 else 1
-        self._limits = self._find_limits(stretch) if self._type.itemsize > 1 else None
+        self._limits = self._find_limits(stretch) if self._type != np.uint8 else None
 
     def read(self, top: int, bottom: int) -> NDArray[np.uint8]:
         """Rows of the image.
@@ -140,8 +152,7 @@ class RasterFile:
         except RasterioError as error:
             reason = ' '.join(str(error.__cause__ or error).split())
             raise ValueError(
-                f'{self._file.name} cannot be read as an image ({reason}); repair it, or take it '
-                'out.'
+                f'{self._name} cannot be read as an image ({reason}); repair it, or take it out.'
             ) from error
         return np.ascontiguousarray(bands.transpose(1, 2, 0))
 
@@ -149,14 +160,15 @@ class RasterFile:
         """What becomes black and white; None if the upper 8 bits of colours are kept."""
         if stretch == 'none':
             if len(self._bands) == 1 or self._type != np.uint16:
-                raise ValueError(explain_refusal(self._file.name, str(self._type)))
+                raise ValueError(explain_refusal(self._name, str(self._type)))
             return None
         height, width = self.shape
         step = sampling_step(height, width)
         if stretch == 'full':
-            return find_limits(np.zeros((1, len(self._bands)), self._type), stretch)
+            empty = np.zeros((1, len(self._bands)), self._type)
+            return find_limits(empty, stretch, self._name)
         most = max(1, _STRIP_BYTES // (width * len(self._bands) * self._type.itemsize))
         most = max(step, most // step * step)
         strips = range(0, height, most)
         sample = [self._read_levels(top, min(height, top + most))[::step, ::step] for top in strips]
-        return find_limits(np.concatenate(sample), stretch)
+        return find_limits(np.concatenate(sample), stretch, self._name)

@@ -48,25 +48,45 @@ def sampling_step(height: int, width: int) -> int:
     return max(1, math.ceil(math.sqrt(height * width / _MOST_PIXELS)))
 
 
-def find_limits(sample: NDArray, stretch: str) -> Limits:
+def check_levels(name: str, kind: np.dtype) -> None:
+    """Refuse numbers that have no order.
+
+    Args:
+        name (str): of the image.
+        kind (dtype): of its numbers.
+
+    Raises:
+        ValueError: If they are complex, for example.
+    """
+    if kind.kind not in 'iuf':
+        raise ValueError(
+            f'image {name} must hold whole or floating-point numbers, but holds {kind}; save what '
+            'is to be seen of them, such as their amplitude.'
+        )
+
+
+def find_limits(sample: NDArray, stretch: str, name: str = 'in memory') -> Limits:
     """Find what becomes black and white.
 
     Args:
         sample (NDArray): (..., C) pixels of the image, every :func:`sampling_step`-th.
         stretch (str): 'full' or 'percentile'.
+        name (str): of the image, for messages.
 
     Returns:
         Limits: for each channel. Numbers that are not finite do not count.
 
     Raises:
-        ValueError: If 'full' is asked for of floating-point numbers, which have no range.
+        ValueError: As of :func:`check_levels`, or if 'full' is asked for of floating-point
+            numbers, which have no range.
     """
+    check_levels(name, sample.dtype)
     channels = sample.shape[-1]
     if stretch == 'full':
         if sample.dtype.kind == 'f':
             raise ValueError(
-                f"stretch='full' needs whole numbers, as {sample.dtype} has no lowest and highest "
-                "level; use 'percentile'."
+                f"stretch='full' needs whole numbers, but image {name} has {sample.dtype}, which "
+                "has no lowest and highest level; use 'percentile'."
             )
         info = np.iinfo(sample.dtype)
         return Limits(np.full(channels, float(info.min)), np.full(channels, float(info.max)))
@@ -103,7 +123,7 @@ def explain_refusal(name: str, kind: str) -> str:
         kind (str): of its levels.
     """
     return (
-        f'image {name} must have at most 8 bits a channel, but its mode is {kind!r}; say how its '
-        'levels are to be seen, by --stretch percentile or full (in a config: '
-        "stretch='percentile' of LoadImageFromFile), or convert it to levels from 0 to 255."
+        f'image {name} must have levels from 0 to 255 (8 bits a channel), but its mode is '
+        f'{kind!r}; say how its levels are to be seen, by --stretch percentile or full (in a '
+        "config: stretch='percentile' of LoadImageFromFile), or convert it."
     )

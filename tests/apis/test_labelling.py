@@ -1,8 +1,10 @@
 """What is labelled in batches, in windows and from files is what is labelled alone."""
 
+import errno
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -13,7 +15,7 @@ from mmseg.apis import inference_model
 from mmseg.registry import MODELS
 from PIL import Image
 
-from mmseg_picie.apis import file_labelling, overlays
+from mmseg_picie.apis import file_labelling, overlays, result_files
 from mmseg_picie.apis.file_labelling import Work
 from mmseg_picie.apis.labelling import Labeller
 from mmseg_picie.apis.prediction import Source, find_sources, predict_files
@@ -22,6 +24,7 @@ from mmseg_picie.cli import main
 from mmseg_picie.datasets import image_strips
 from mmseg_picie.datasets.image_reading import read_image
 from mmseg_picie.datasets.scenes import draw_scene
+from mmseg_picie.evaluation.label_files import make_ids
 
 
 def draw(path, index=0, height=64, width=96) -> None:
@@ -204,6 +207,8 @@ def test_the_command_takes_scale_stretch_and_resume(model, tmp_path, capsys):
 
 def test_only_so_much_work_is_under_way(monkeypatch):
     monkeypatch.setattr(file_labelling, '_MOST_PIXELS', 10)
+    threads = ThreadPoolExecutor(4)  # torch has one, where tests run on several processes
+    monkeypatch.setattr(file_labelling, 'get_threads', lambda: threads)
     running, most, lock, results = 0, 0, threading.Lock(), []
 
     def call(value: int) -> int:
@@ -211,7 +216,7 @@ def test_only_so_much_work_is_under_way(monkeypatch):
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.01)
+        time.sleep(0.05)
         with lock:
             running -= 1
         return value
@@ -222,4 +227,39 @@ def test_only_so_much_work_is_under_way(monkeypatch):
     work.add(50, call, 9)  # larger than all that is allowed, so alone
     work.finish()
     assert results == list(range(1, 10))
-    assert most <= 2
+    threads.shutdown()
+    assert most == 2
+
+
+@pytest.mark.parametrize('scale', ['train', 'full'])  # as a whole on a thread, and in windows
+def test_results_that_cannot_be_written_stop_the_run(model, tmp_path, monkeypatch, scale):
+    for index in range(2):
+        draw(tmp_path / 'in' / f'{index}.png', index, 100, 150)
+
+    def full(path: str, image: np.ndarray) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device', path)
+
+    monkeypatch.setattr(result_files, 'write_image', full)
+    sources = find_sources([str(tmp_path / 'in')])
+    with pytest.raises(OSError, match='No space left'):
+        predict_files(model, sources, str(tmp_path / 'out'), scale=scale)
+    assert not (tmp_path / 'out' / 'legend.json').exists()
+
+
+def test_counts_of_results_that_threads_write_add_up(tmp_path):
+    """Adding to an array is a read and a write; another thread may come between the two."""
+
+    class Slow(np.ndarray):
+        def __iadd__(self, other):
+            total = np.add(self, other)
+            time.sleep(0.02)
+            self[...] = total
+            return self
+
+    painter = overlays.OverlayPainter('abcdefghi', [[0, 0, 0]] * 9, 0.5)
+    writer = result_files.ResultWriter(str(tmp_path), make_ids(None, 9), painter)
+    writer.counts = writer.counts.view(Slow)
+    image, clusters = np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 3, np.uint8)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda name: writer.write(name, image, clusters), 'abcdefgh'))
+    assert writer.counts[3] == writer.counts.sum() == 8 * 64

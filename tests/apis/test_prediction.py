@@ -116,6 +116,8 @@ def test_results_of_an_earlier_run_are_not_segmented(tmp_path):
         Image.fromarray(draw_scene(1, 0, 64, 96)[0]).save(tmp_path / name)
     sources = find_sources([str(tmp_path)], str(tmp_path / 'out'))
     assert [source.name for source in sources] == ['image', 'out/other']
+    with pytest.raises(FileNotFoundError, match='overlays holds no image but results that were'):
+        find_sources([str(tmp_path / 'out' / 'overlays')], str(tmp_path / 'out'))
 
 
 def test_names_stand_inside_their_segments_where_these_are_widest():

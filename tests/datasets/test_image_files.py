@@ -1,11 +1,13 @@
 """Finding image files, and telling whole ones from broken ones without decoding them all."""
 
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmseg_picie.datasets import image_files
@@ -82,6 +84,27 @@ def test_linked_folder_is_followed_and_a_link_that_leads_back_is_not(tmp_path):
     (tmp_path / 'root/more').symlink_to(tmp_path / 'elsewhere')
     (tmp_path / 'elsewhere/back').symlink_to(tmp_path / 'root')
     assert find_images(tmp_path / 'root') == ['b.png', 'more/a.png']
+
+
+def test_a_folder_that_may_not_be_read_is_told_of(tmp_path, monkeypatch, caplog):
+    touch(tmp_path, 'a.png', 'closed/b.png', 'open/c.png')
+    scan = os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry]:
+        if os.path.basename(path) == 'closed':  # as for others than the super-user
+            raise PermissionError(errno.EACCES, 'Permission denied', str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        assert find_images(tmp_path) == ['a.png', 'open/c.png']
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert 'closed cannot be read (Permission denied), so its images are left out' in caplog.text
+    with pytest.raises(FileNotFoundError, match='closed holds no image'):
+        find_images(tmp_path / 'closed')
 
 
 def test_missing_folder_is_refused_by_name(tmp_path):
@@ -192,9 +215,7 @@ def test_grey_levels_of_more_than_8_bits_are_refused_by_name_and_mode(tmp_path, 
     """Read as 8 bits, they would be white."""
     path = tmp_path / f'wide{suffix}'
     Image.fromarray(np.full((4, 5), 40_000, dtype)).save(path)
-    with pytest.raises(
-        ValueError, match=f'{path} must have at most 8 bits a channel.*mode is .[IF]'
-    ):
+    with pytest.raises(ValueError, match=f'{path} must have levels from 0 to 255.*mode is .[IF]'):
         check_images([path])
 
 

@@ -128,7 +128,7 @@ def test_arrays_that_are_no_images_are_refused(array):
 @pytest.mark.parametrize('mode', ['I;16', 'I', 'F'])
 def test_grey_of_more_than_8_bits_is_refused_by_name(tmp_path, mode):
     Image.new(mode, (4, 4)).save(tmp_path / 'wide.tif')
-    with pytest.raises(ValueError, match='wide.tif must have at most 8 bits a channel'):
+    with pytest.raises(ValueError, match='wide.tif must have levels from 0 to 255'):
         read_image(tmp_path / 'wide.tif')
 
 

@@ -129,10 +129,40 @@ def write_bands(path, bands: np.ndarray, **profile) -> None:
 def test_of_many_bands_the_first_three_are_the_colours(tmp_path):
     bands = np.random.default_rng(3).normal(0, 1, (7, 40, 50)).astype(np.float32)
     write_bands(tmp_path / 'many.tif', bands)
-    with pytest.raises(ValueError, match='many.tif must have at most 8 bits a channel'):
+    with pytest.raises(ValueError, match='many.tif must have levels from 0 to 255'):
         read_image(tmp_path / 'many.tif')
     check_image(tmp_path / 'many.tif', 'percentile')
     found = read_image(tmp_path / 'many.tif', stretch='percentile')
     for channel in range(3):
         expected = expect(bands[2 - channel], 'percentile')
         assert np.abs(found[..., channel] - expected).max() <= 0.51
+
+
+@pytest.mark.filterwarnings('ignore:Dataset has no geotransform')
+@pytest.mark.parametrize('bands', [3, 7])  # by Pillow or OpenCV, and by rasterio
+def test_a_range_is_refused_of_numbers_that_have_none(tmp_path, bands):
+    write_bands(tmp_path / 'high.tif', np.ones((bands, 40, 50), np.float32))
+    with pytest.raises(ValueError, match='needs whole numbers, but image .*high.tif has float32'):
+        read_image(tmp_path / 'high.tif', stretch='full')
+
+
+@pytest.mark.filterwarnings('ignore:Dataset has no geotransform')
+@pytest.mark.parametrize('kind', ['complex64', 'complex128', 'complex_int16'])
+@pytest.mark.parametrize('stretch', ['none', 'full', 'percentile'])
+def test_complex_numbers_are_refused(tmp_path, kind, stretch):
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(driver='GTiff', count=1, height=20, width=30, dtype=kind)
+    with rasterio.open(tmp_path / 'radar.tif', 'w', **profile) as file:
+        file.write(np.ones((1, 20, 30), np.complex64))
+    with pytest.raises(ValueError, match=r'radar.tif must hold whole .*but holds complex\d+; save'):
+        read_image(tmp_path / 'radar.tif', stretch=stretch)
+
+
+@pytest.mark.filterwarnings('ignore:Dataset has no geotransform')
+def test_levels_of_8_bits_with_a_sign_are_no_colours(tmp_path):
+    bands = np.random.default_rng(4).integers(-100, 100, (7, 20, 30)).astype(np.int8)
+    write_bands(tmp_path / 'signed.tif', bands)
+    with pytest.raises(ValueError, match="must have levels from 0 to 255 .* mode is 'int8'"):
+        read_image(tmp_path / 'signed.tif')
+    found = read_image(tmp_path / 'signed.tif', stretch='full')
+    np.testing.assert_array_equal(found, bands[2::-1].transpose(1, 2, 0).astype(np.int16) + 128)
