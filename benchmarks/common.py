@@ -34,6 +34,7 @@ from mmseg_picie.apis.epoch_timer import EpochTimer
 from mmseg_picie.apis.json_files import write_json
 from mmseg_picie.apis.ready_configs import find_config
 from mmseg_picie.models.efficientnet_lite0 import SCHEME
+from mmseg_picie.models.parts import list_pretrained
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 #: Distributions whose versions are told, where they are installed.
@@ -117,8 +118,9 @@ def read_configs(args: argparse.Namespace, path: str | Path | None = None) -> li
             loader.persistent_workers = loader.num_workers > 0
         if args.seed is not None:
             config.merge_from_dict(dict(randomness=dict(seed=args.seed)))
-        checkpoint = (config.model.backbone.get('init_cfg') or {}).get('checkpoint') or ''
-        if '://' in checkpoint and not checkpoint.startswith(SCHEME):  # that one is installed
+        sources = list_pretrained(config.model.backbone.get('init_cfg'))
+        addresses = [source['checkpoint'] for source in sources if '://' in source['checkpoint']]
+        if not all(address.startswith(SCHEME) for address in addresses):  # that one is installed
             config.model.backbone.init_cfg = None
         configs.append(config)
     return configs

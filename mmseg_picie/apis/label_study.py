@@ -1,25 +1,27 @@
-"""How scores depend on the number of labels: which images, what to run, a table and curves."""
+"""How scores depend on the number of labels: which images, what to run, and a table."""
 
 import copy
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
-from rich.table import Table
+from prettytable import PrettyTable
 
-from ..engine.progress import get_console
 from ..models import ViewHead
-from ..whole_files import open_whole, write_whole
+from ..models.parts import list_pretrained
+from ..printing import printable
+from ..whole_files import write_whole
 from .backbone_weights import set_weights
 from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
+from .model_store import read_pieces
 from .score_logs import read_records
 from .seed_runs import find_head
 
@@ -156,9 +158,10 @@ def _fingerprint(cfg: Config) -> str:
     """What a finished run is recognised by: a hash of its settings and of its starting weights."""
     settings = {name: value for name, value in cfg.to_dict().items() if name != 'work_dir'}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    source = (cfg.model.backbone.get('init_cfg') or {}).get('checkpoint', '')
-    if source and Path(source).is_file():
-        digest.update(Path(source).read_bytes())
+    for source in list_pretrained(cfg.model.backbone.get('init_cfg')):
+        if Path(source['checkpoint']).is_file():
+            for piece in read_pieces(Path(source['checkpoint'])):
+                digest.update(piece)
     return digest.hexdigest()
 
 
@@ -201,44 +204,22 @@ def summarise(results: list[tuple[Run, dict]]) -> list[dict]:
     return list(rows.values())
 
 
-def print_table(rows: list[dict], title: str) -> None:
-    """Print a line an initialisation and a column a fraction."""
+def make_table(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+    """A table of a line an initialisation and a column a fraction.
+
+    Args:
+        rows (Sequence[Mapping]): of :func:`summarise`.
+        title (str): above it.
+    """
     cells = {(row['init'], row['fraction']): row for row in rows}
-    fractions = sorted({fraction for _, fraction in cells})
-    table = Table(title=title)
-    table.add_column('start')
-    for fraction in fractions:
-        count = next(row['num_images'] for row in rows if row['fraction'] == fraction)
-        table.add_column(f'{100 * fraction:g} % ({count})', justify='right')
+    counts = {row['fraction']: row['num_images'] for row in rows}
+    heads = [f'{100 * fraction:g} % ({counts[fraction]})' for fraction in sorted(counts)]
+    table = PrettyTable(['start', *heads], title=printable(title), align='r')
+    table.align['start'] = 'l'
     for init in dict.fromkeys(init for init, _ in cells):
-        words = []
-        for fraction in fractions:
+        words = [printable(init)]
+        for fraction in sorted(counts):
             row = cells[init, fraction]
             words.append(f'{row["mean"]:.2f}' + (f' ± {row["std"]:.2f}' if row['std'] else ''))
-        table.add_row(init, *words)
-    get_console().print(table)
-
-
-def draw_curves(rows: list[dict], title: str, path: Path) -> None:
-    """Draw mIoU against the fraction of labels, a line an initialisation."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout='constrained')
-    for init in dict.fromkeys(row['init'] for row in rows):
-        own = sorted((r for r in rows if r['init'] == init), key=lambda row: row['fraction'])
-        percent = [100 * row['fraction'] for row in own]
-        spread = [row['std'] or 0 for row in own]
-        axes.errorbar(percent, [r['mean'] for r in own], spread, marker='o', capsize=3, label=init)
-    ticks = sorted({100 * row['fraction'] for row in rows})
-    axes.set_xscale('log')
-    axes.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
-    axes.minorticks_off()
-    axes.set(xlabel='labelled images (%)', ylabel='mIoU (%), mean and std', title=title)
-    axes.grid(alpha=0.3)
-    axes.legend(title='start')
-    with open_whole(path) as file:
-        figure.savefig(file, format='png', dpi=150)
-    pyplot.close(figure)
+        table.add_row(words)
+    return str(table)

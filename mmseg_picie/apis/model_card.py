@@ -7,6 +7,7 @@ import torch
 from jinja2 import Environment, StrictUndefined
 from mmengine.config import Config
 
+from ..models.parts import describe_backbone, list_pretrained
 from ..version import __version__
 from .model_index import ReleasedModel
 
@@ -100,7 +101,8 @@ def render_card(
     """
     evaluator = cfg.get('val_evaluator') or {}
     size = _find_size(cfg)
-    backbone = _find_backbone(cfg)
+    backbone = cfg.model.get('backbone') or {}
+    sources = [source['checkpoint'] for source in list_pretrained(backbone.get('init_cfg'))]
     schedule = [f'{facts[word]} {word}' for word in ('epochs', 'iterations') if word in facts]
     page = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
@@ -112,7 +114,7 @@ def render_card(
         table=_make_table(scores, before),
         rounded=bool(before),
         parts=', '.join(_describe_parts(cfg)),
-        start=(backbone.get('init_cfg') or {}).get('checkpoint') or 'none that the config names',
+        start=' and '.join(sources) or 'none that the config names',
         schedule=', '.join(schedule) or 'of unknown length',
         batch=cfg.train_dataloader.get('batch_size', '?'),
         metric=evaluator.get('type') if isinstance(evaluator, dict) else 'see `config.py`',
@@ -176,16 +178,8 @@ def _make_table(scores: Mapping[str, float], before: Mapping[str, float]) -> str
     return '\n'.join(rows)
 
 
-def _find_backbone(cfg: Config) -> Mapping[str, Any]:
-    """The network itself, also where it is in a frozen encoder."""
-    backbone = cfg.model.get('backbone') or {}
-    return backbone.get('backbone') or backbone
-
-
 def _describe_parts(cfg: Config) -> list[str]:
-    backbone = _find_backbone(cfg)
-    words = [backbone.get(key) for key in ('type', 'model_name', 'arch', 'depth')]
-    parts = [' '.join(str(word) for word in words if word)]
+    parts = [describe_backbone(cfg.model.get('backbone') or {})]
     holder = cfg.model.backbone if cfg.model.backbone.get('backbone') else cfg.model
     for name, owner in (('neck', holder), ('decode_head', cfg.model)):
         if owner.get(name):

@@ -286,10 +286,16 @@ def compute_sha256(path: Path) -> str:
         str: 64 hexadecimal digits.
     """
     digest = hashlib.sha256()
+    for piece in read_pieces(path):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, one after the other, however large it is."""
     with path.open('rb') as file:
         while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+            yield piece
 
 
 def _tell(sentence: str) -> None:

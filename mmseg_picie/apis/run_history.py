@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..checkpoint_loading import read_checkpoint
 from ..engine.checkpoint_files import POINTER, find_numbered
 from ..engine.hooks.cluster_to_class_hook import COUNTS_FILE
+from ..models.parts import describe_backbone
 from ..version import __version__
 from ..visualization.report import Curve, Line
 from .comparison_plots import read_counts
@@ -214,12 +215,11 @@ def describe_settings(run: Run, config: Config) -> dict[str, str]:
         dict[str, str]: by subject.
     """
     backbone = config.model.get('backbone') or {}
-    kinds = [backbone.get(key) for key in ('type', 'model_name', 'arch', 'depth')]
     train = config.get('train_cfg') or {}
     found = {
         'Checkpoint': str(run.checkpoint),
         'Config': '' if run.config is None else str(run.config),
-        'Backbone': ' '.join(str(kind) for kind in kinds if kind),
+        'Backbone': describe_backbone(backbone),
         'Epochs': train.get('max_epochs'),
         'Batch size': (config.get('train_dataloader') or {}).get('batch_size'),
         'Learning rate': ((config.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr'),

@@ -1,6 +1,5 @@
 """What is to be done with a folder of images, and what an earlier call has left of it."""
 
-import hashlib
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..engine.checkpoint_files import POINTER
 from ..version import __version__
 from .image_scales import parse_scale
 from .json_files import read_json, write_json
+from .model_store import compute_sha256
 from .recipes import RECIPES
 
 #: What the results are called.
@@ -133,7 +133,7 @@ def open_results(request: Request, number: int) -> dict[str, Any]:
     del settings['out']
     for name in ('weights', 'model'):  # a file is what it holds, wherever it lies
         if settings[name] is not None:
-            settings[name] = hashlib.sha256(Path(settings[name]).read_bytes()).hexdigest()
+            settings[name] = compute_sha256(Path(settings[name]))
     path = Path(request.out, RUN_FILE)
     if not path.is_file():
         out = Path(request.out)

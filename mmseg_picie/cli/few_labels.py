@@ -59,6 +59,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[dict]
     """
     from ..apis import label_study
     from ..apis.json_files import write_json
+    from ..visualization.label_study_plot import draw_label_study
 
     cfg = common.read_config(parser, args)
     common.require(parser, args, cfg, 'model', 'train', 'val')
@@ -82,6 +83,6 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[dict]
     rows = label_study.summarise(results)
     name = common.find_config(parser, args.config).stem
     write_json(args.out / 'summary.json', dict(config=str(args.config), rows=rows))
-    label_study.draw_curves(rows, name, args.out / 'summary.png')
-    label_study.print_table(rows, name)
+    draw_label_study(args.out / 'summary.png', rows, name)
+    print(label_study.make_table(rows, name))
     return rows

@@ -9,6 +9,7 @@ from mmengine.dist import get_world_size
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch import nn
 
+from ..models.parts import describe_backbone, list_pretrained
 from .distributed import unwrap_model
 
 #: What the images of a training are for.
@@ -77,16 +78,15 @@ def _describe_model(config: Any, model: nn.Module) -> str:
     model = getattr(model, 'module', model)
     words = [type(model).__name__]
     backbone = settings.get('backbone') or {}
-    kinds = [backbone.get(key) for key in ('type', 'model_name', 'arch', 'depth')]
-    words.append(' '.join(str(kind) for kind in kinds if kind))
+    words.append(describe_backbone(backbone))
     head = getattr(model, 'decode_head', None)
     for name in ('num_clusters', 'num_classes'):
         if isinstance(getattr(head, name, None), int):
             words.append(f'{getattr(head, name)} {name.removeprefix("num_")}')
             break
-    source = config.get('load_from') or (backbone.get('init_cfg') or {}).get('checkpoint')
-    if source:
-        words.append(f'weights of {source}')
+    sources = [source['checkpoint'] for source in list_pretrained(backbone.get('init_cfg'))]
+    if config.get('load_from') or sources:
+        words.append(f'weights of {config.get("load_from") or " and ".join(sources)}')
     return ', '.join(words)
 
 

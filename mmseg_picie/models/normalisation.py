@@ -8,6 +8,8 @@ from mmengine.logging import print_log
 from mmengine.model import BaseDataPreprocessor
 from torch import nn
 
+from .parts import list_pretrained
+
 #: Mean and deviation of RGB images from 0 to 255, by which torchvision's weights were trained.
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
@@ -28,15 +30,10 @@ def wanted_normalisation(backbone: nn.Module) -> Normalisation | None:
             for its models and torchvision for all of its. None if they are not known, or the
             backbone begins with random weights.
     """
-    init_cfg = getattr(backbone, 'init_cfg', None) or []
-    files = [
-        cfg.get('checkpoint', '')
-        for cfg in ([init_cfg] if isinstance(init_cfg, dict) else init_cfg)
-        if cfg['type'] == 'Pretrained'
-    ]
-    if any(file.startswith('torchvision://') for file in files):
+    sources = list_pretrained(getattr(backbone, 'init_cfg', None))
+    if any(source['checkpoint'].startswith('torchvision://') for source in sources):
         return IMAGENET
-    if not (files or getattr(backbone, 'weights', None) or getattr(backbone, 'is_init', False)):
+    if not (sources or getattr(backbone, 'weights', None) or getattr(backbone, 'is_init', False)):
         return None
     for module in backbone.modules():
         record = getattr(module, 'pretrained_cfg', None)

@@ -142,6 +142,30 @@ def check_heads(
             )
 
 
+def list_pretrained(init_cfg: Any) -> list[Mapping[str, Any]]:
+    """The entries of an ``init_cfg`` that load weights.
+
+    Args:
+        init_cfg (dict, list[dict], optional): of a backbone, as MMEngine takes it.
+
+    Returns:
+        list[Mapping]: each with its ``checkpoint``.
+    """
+    entries = [init_cfg] if isinstance(init_cfg, Mapping) else init_cfg or ()
+    return [entry for entry in entries if entry.get('checkpoint')]
+
+
+def describe_backbone(settings: Mapping[str, Any]) -> str:
+    """Kind and size of a backbone, such as 'ResNet 18'.
+
+    Args:
+        settings (Mapping[str, Any]): of a backbone, or of a frozen encoder that has one.
+    """
+    settings = settings.get('backbone') or settings
+    words = [settings.get(key) for key in ('type', 'model_name', 'arch', 'depth')]
+    return ' '.join(str(word) for word in words if word)
+
+
 def check_pretrained(backbone: nn.Module, init_cfg: Mapping[str, Any]) -> None:
     """Refuse a weight file that is missing, or that holds nothing for a backbone.
 

@@ -14,7 +14,13 @@ from .cluster_prediction import ClusterPrediction
 from .dense_crf import DenseCRF
 from .frozen_passes import FrozenPasses, Inputs
 from .normalisation import check_normalisation
-from .parts import check_encoder, check_heads, check_pretrained, take_moved_options
+from .parts import (
+    check_encoder,
+    check_heads,
+    check_pretrained,
+    list_pretrained,
+    take_moved_options,
+)
 from .view_head import ViewHead
 
 HEAD_WEIGHTS = ('log', 'equal')
@@ -214,10 +220,9 @@ class PiCIE(FrozenPasses, ClusterPrediction):
         Images that are not normalised as the backbone's weights want it are warned of.
         """
         check_normalisation(self.backbone, self.data_preprocessor)
-        init_cfg = getattr(self.backbone, 'init_cfg', None) or []
-        for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
-            if cfg['type'] == 'Pretrained' and '://' not in cfg.get('checkpoint', ''):
-                check_pretrained(self.backbone, cfg)
+        for source in list_pretrained(getattr(self.backbone, 'init_cfg', None)):
+            if '://' not in source['checkpoint']:
+                check_pretrained(self.backbone, source)
         super().init_weights()
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:

@@ -1,10 +1,9 @@
 """Figures over the number of clusters, and the number that is advised."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..whole_files import write_whole
+from .figures import open_figure
 
 
 def draw_cluster_numbers(
@@ -19,20 +18,15 @@ def draw_cluster_numbers(
         advised (int): the number to mark.
         title (str): what was looked at.
     """
-    from matplotlib.figure import Figure  # takes half a second
-
     names = [name for name in table[0] if name != 'K']
-    figure = Figure(figsize=(3.4 * len(names), 3.6), layout='constrained')
-    plots = figure.subplots(1, len(names), squeeze=False)[0]
-    numbers = [row['K'] for row in table]
-    for plot, name in zip(plots, names, strict=True):
-        plot.plot(numbers, [row[name] for row in table], marker='o', markersize=4)
-        plot.axvline(advised, color='black', linestyle='--', label=f'advised: {advised}')
-        plot.set(xlabel='number of clusters K', ylabel=name)
-        plot.xaxis.get_major_locator().set_params(integer=True)
-        plot.grid(alpha=0.3)
-    plots[0].legend(fontsize='small')
-    figure.suptitle(f'How many clusters? {title}', fontsize='medium')
-    content = io.BytesIO()
-    figure.savefig(content, format='png', dpi=110)
-    write_whole(path, content.getvalue())
+    size = (3.4 * len(names), 3.6)
+    with open_figure(path, size, f'How many clusters? {title}') as figure:
+        plots = figure.subplots(1, len(names), squeeze=False)[0]
+        numbers = [row['K'] for row in table]
+        for plot, name in zip(plots, names, strict=True):
+            plot.plot(numbers, [row[name] for row in table], marker='o', markersize=4)
+            plot.axvline(advised, color='black', linestyle='--', label=f'advised: {advised}')
+            plot.set(xlabel='number of clusters K', ylabel=name)
+            plot.xaxis.get_major_locator().set_params(integer=True)
+            plot.grid(alpha=0.3)
+        plots[0].legend(fontsize='small')

@@ -4,23 +4,18 @@ Lines differ by their dashes and markers, and bars by their hatches, so that plo
 grey as well.
 """
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..clustering import UNMATCHED
-from ..whole_files import write_whole
+from .figures import Paths, open_figure
 
 #: Of a row of runs: for each score the values of its seeds, (seeds, epochs), NaN where there is
 #: none.
 Curves = Mapping[str, NDArray]
-#: Files to write: one picture in several formats, told by their suffixes .png and .svg.
-Paths = str | Path | Sequence[Path]
 
 _DASHES = ('-', '--', '-.', ':')
 _MARKERS = ('o', 's', '^', 'D', 'v', 'x', 'P')
@@ -69,7 +64,7 @@ def draw_panels(paths: Paths, panels: Sequence[Panel], title: str = '') -> None:
     """
     width = min(3, len(panels))
     height = -(-len(panels) // width)
-    with _figure(paths, (5.5 * width, 4.2 * height), title) as figure:
+    with open_figure(paths, (5.5 * width, 4.2 * height), title) as figure:
         plots = figure.subplots(height, width, squeeze=False).flatten()
         for plot in plots[len(panels) :]:
             plot.set_axis_off()
@@ -133,7 +128,7 @@ def draw_class_bars(
     """
     places = np.arange(len(classes))
     thick = 0.8 / len(scores)
-    with _figure(paths, (7, 1.6 + 0.34 * len(classes)), title) as figure:
+    with open_figure(paths, (7, 1.6 + 0.34 * len(classes)), title) as figure:
         plot = figure.subplots()
         for number, (name, values) in enumerate(scores.items()):
             bars = plot.barh(
@@ -211,7 +206,7 @@ def _draw_table(
 ) -> None:
     """Numbers in cells whose colour tells how large they are."""
     height, width = values.shape
-    with _figure(path, (3 + 0.45 * width, 1.8 + 0.32 * height)) as figure:
+    with open_figure(path, (3 + 0.45 * width, 1.8 + 0.32 * height)) as figure:
         plot = figure.subplots()
         image = plot.imshow(values, cmap='viridis', vmin=0, vmax=top, aspect='auto')
         for (y, x), value in np.ndenumerate(values):
@@ -223,22 +218,3 @@ def _draw_table(
         plot.set_title(title, fontsize='medium')
         plot.set(**axes or {})
         figure.colorbar(image, label=label)
-
-
-@contextmanager
-def _figure(paths: Paths, size: tuple[float, float], title: str = '') -> Iterator[Any]:
-    """A figure to draw on, which is then written, each file complete or not at all."""
-    import matplotlib  # takes half a second
-    from matplotlib.figure import Figure
-
-    # A $ in a name is no formula, and the same plot is the same file.
-    with matplotlib.rc_context({'text.parse_math': False, 'svg.hashsalt': 'picie'}):
-        figure = Figure(figsize=size, layout='constrained')
-        if title:
-            figure.suptitle(title)
-        yield figure
-        for path in [paths] if isinstance(paths, str | Path) else paths:
-            kind, content = Path(path).suffix[1:], io.BytesIO()
-            stamp = {'Date': None} if kind == 'svg' else {}
-            figure.savefig(content, format=kind, dpi=110, metadata={'Title': title, **stamp})
-            write_whole(path, content.getvalue())

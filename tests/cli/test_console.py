@@ -240,3 +240,13 @@ def test_a_terminal_that_is_there_from_the_start_is_seen_as_one():
         os.close(file)
     assert 'Counting' in shown and 'Counting ...' not in shown
     assert '\x1b[' in shown  # the bar is taken away
+
+
+def test_weights_may_be_told_in_a_list(tiny_config, tmp_path, capfd):
+    source = [
+        dict(type='Kaiming', layer='Conv2d'),
+        dict(type='Constant', val=1, layer='_BatchNorm'),
+    ]
+    tiny_config({'model.backbone.init_cfg': source, 'train_cfg.max_epochs': 1})
+    main(['train', str(tmp_path / 'tiny.py')])
+    assert 'PiCIE, ResNet 18, 9 clusters' in capfd.readouterr().out
