@@ -33,6 +33,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmseg_picie.acceleration.loading import count_cores
 from mmseg_picie.apis.json_files import write_json
 from mmseg_picie.engine import distributed
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     group.add_argument('--threads', type=common.positive, help='of all ranks (default: cores)')
     group.add_argument('--threads-per-rank', type=common.positive)
     args = parser.parse_args(argv)
-    epochs, threads = 1 if args.quick else args.epochs, args.threads or os.cpu_count() or 1
+    epochs, threads = 1 if args.quick else args.epochs, args.threads or count_cores()
 
     def make_ways(config: Config) -> dict[str, partial]:
         size = config.train_dataloader.batch_size

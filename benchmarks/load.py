@@ -28,6 +28,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+from mmseg_picie.acceleration.loading import count_cores
 from mmseg_picie.acceleration.waiting import SPIN_COUNT
 from mmseg_picie.views import GeometricDraw
 
@@ -107,8 +108,7 @@ def run_steps(config: Config, steps: int) -> float:
 def make_rows(found: dict[str, list[float]], busy: int) -> list[dict[str, Any]]:
     """One row for each setting and place."""
     alone = statistics.median(found['default, alone'])
-    threads = cores = torch.get_num_threads()
-    share = max(1.0, (threads + busy) / cores)
+    share = max(1.0, (torch.get_num_threads() + busy) / count_cores())
     rows = []
     for name, values in found.items():
         seconds = statistics.median(values)

@@ -104,8 +104,7 @@ def folder_aside(out: Path) -> Iterator[Path]:
         handle, aside = _make_folder_aside(str(out))
         try:
             yield Path(aside, out.name)
-            if hasattr(os, 'sync'):  # not on Windows
-                os.sync()
+            _flush_tree(aside)
             if out.exists():
                 out.rmdir()
             os.rename(os.path.join(aside, out.name), out)
@@ -176,14 +175,27 @@ def _name_aside(place: str) -> str:
     return os.path.join(folder, f'.{name[:32]}.partial-{os.getpid()}-{secrets.token_hex(4)}')
 
 
+def _flush_tree(folder: str) -> None:
+    """Have all that lies in a folder outlive a power cut."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            _flush(os.path.join(place, name))
+        with suppress(OSError):  # some file systems cannot flush a folder
+            _flush(place)
+
+
 def _flush_folder(place: str) -> None:
     """Have the new name of a file outlive a power cut, where folders can be flushed."""
     with suppress(OSError):
-        handle = os.open(os.path.dirname(os.path.abspath(place)), os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _flush(os.path.dirname(os.path.abspath(place)))
+
+
+def _flush(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _keep_mode(file: IO[bytes], place: str) -> None:

@@ -61,6 +61,8 @@ WITHOUT_CASE = {
         'models.parts.check_encoder',
         'models.parts.check_heads',
         'models.parts.check_pretrained',
+        'models.parts.describe_backbone',
+        'models.parts.list_pretrained',
         'models.picie.PiCIE.init_weights',
         'models.timm_vit.TIMMViT.init_weights',
         'models.timm_vit.TIMMViT.out_channels',

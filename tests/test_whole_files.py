@@ -18,7 +18,7 @@ from mmseg_picie.apis.json_files import write_json
 from mmseg_picie.datasets.conversion import new_folder
 from mmseg_picie.engine.checkpoint_files import WholeFileBackend, save_whole
 from mmseg_picie.evaluation.label_files import write_image
-from mmseg_picie.whole_files import open_whole, remove_leftovers, write_whole
+from mmseg_picie.whole_files import folder_aside, open_whole, remove_leftovers, write_whole
 
 #: Every writer of the package -> what it is given to write.
 WRITERS: dict[str, Callable[[Path, int], None]] = {
@@ -103,6 +103,23 @@ def test_the_folder_is_flushed_behind_the_file_if_it_can_be(write, tmp_path, mon
     monkeypatch.setattr(whole_files.os, 'fsync', fail)
     write(path, 1)
     assert path.read_bytes() == expected
+
+
+def test_a_folder_is_flushed_before_it_goes_into_place(tmp_path, monkeypatch):
+    flushed, fsync = [], os.fsync
+
+    def flush(handle: int) -> None:
+        flushed.append((os.path.basename(os.readlink(f'/proc/self/fd/{handle}')), out.exists()))
+        fsync(handle)
+
+    out = tmp_path / 'out'
+    monkeypatch.setattr(whole_files.os, 'fsync', flush)
+    with folder_aside(out) as aside:
+        (aside / 'below').mkdir(parents=True)
+        (aside / 'a').write_text('a')
+        (aside / 'below' / 'b').write_text('b')
+    before = {name for name, is_there in flushed if not is_there}
+    assert {'a', 'b', 'below', 'out'} <= before and flushed[-1] == (tmp_path.name, True)
 
 
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path):

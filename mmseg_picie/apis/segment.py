@@ -249,7 +249,7 @@ def _choose_clusters(request: Request, config: Config, facts: dict[str, Any], ve
         return facts['clusters']
     trial = copy.deepcopy(config)
     trial.work_dir = str(Path(request.out, 'suggest-k'))
-    seeds = [request.seed + i for i in range(3)]
+    seeds = [(request.seed + i) % (1 << 31) for i in range(3)]  # of those that it takes
     advice = suggest_k(trial, seeds, verbose=verbose)
     write_advice(Path(trial.work_dir), advice, request.folder, seeds)
     say(advice.reason)

@@ -9,7 +9,6 @@ would fail.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from . import common
@@ -21,9 +20,7 @@ SENTENCES = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument('config', help='config file, or name of a ready config')
-    parser.add_argument(
-        '--workers', type=int, default=os.cpu_count() or 1, help='threads (default: all cores)'
-    )
+    parser.add_argument('--workers', type=int, help='threads (default: all cores)')
     parser.add_argument(
         '--fast', action='store_true', help='look at 200 images of each split instead of all'
     )
@@ -33,12 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse values out of range and files that are not there."""
     common.check_config(parser, args)
-    if args.workers < 1:
+    if args.workers is not None and args.workers < 1:
         parser.error(f'argument --workers: must be positive, but got {args.workers}')
 
 
 def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Check."""
+    from ..acceleration.loading import count_cores
     from ..apis.check_data import check_split, compare_splits
 
     cfg = common.read_config(parser, args)
@@ -51,9 +49,10 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
             f'argument config: {args.config} has no train_dataloader, val_dataloader or '
             'test_dataloader, so there are no data to check; give a config of a training'
         )
+    workers = args.workers or count_cores()
     reports = {}
     for split in splits:
-        reports[split] = report = check_split(cfg, split, args.workers, args.fast)
+        reports[split] = report = check_split(cfg, split, workers, args.fast)
         print(f'{split}: ' + '\n  '.join(report.facts), flush=True)
         for text in shorten(report.warnings):
             print(f'WARNING: {text}', file=sys.stderr)

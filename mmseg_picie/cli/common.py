@@ -6,7 +6,6 @@ A user's mistake ends a command through `parser.error`, as :mod:`.ending` says.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,23 +135,6 @@ def find_checkpoint(parser: argparse.ArgumentParser, argument: str, path: str) -
         return path
     with refuse(parser, argument):
         return get_checkpoint(path)
-
-
-def parse_args(
-    parser: argparse.ArgumentParser, argv: Sequence[str] | None = None
-) -> argparse.Namespace:
-    """Parse the command line of a program that is no command of `picie`.
-
-    Args:
-        parser: A parser with the options of :func:`add_cfg_options`.
-        argv: Words of the command line; None takes those of this process.
-
-    Returns:
-        The parsed arguments.
-    """
-    args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
-    return args
 
 
 def load_config(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Config:

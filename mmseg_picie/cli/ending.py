@@ -1,6 +1,6 @@
 """How a command ends: with its result, with one sentence, or with a traceback and a plea.
 
-This is the one place that decides. What a user can mend is told in one line on stderr, with exit
+What a user can mend is told in one line on stderr, with exit
 code 2, and `--debug` shows its traceback as well. Anything else is an error of this package and
 keeps its traceback.
 """

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from ..launched import is_first
 from ..parents import has_parent
 
 #: Signals that end a command -> how they are called.
@@ -100,7 +101,7 @@ def _watch(reading: int, program: str, patience: float, told: threading.Event) -
 def _tell(program: str, number: int) -> None:
     """Write the line, past all buffers: the main thread may hold their locks."""
     # The first process of a distributed job says it, and the command that has started this one.
-    if os.environ.get('RANK', '0') != '0' or has_parent():
+    if not is_first() or has_parent():
         return
     show_cursor = '\x1b[?25h' if os.isatty(2) else ''  # a progress bar hides it
     line = (

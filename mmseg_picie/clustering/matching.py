@@ -122,9 +122,15 @@ def match_images(
         NDArray: (K,) class of each cluster; :data:`UNMATCHED` for clusters that are left over.
 
     Raises:
-        ValueError: If ``background`` is no class or ``background_cluster`` no cluster.
+        ValueError: If ``background`` is no class or ``background_cluster`` no cluster, or there is
+            none beside them.
     """
     _, num_classes, num_clusters = confusions.shape
+    if num_classes < 2 or num_clusters < 2:
+        raise ValueError(
+            'a match by images needs a class and a cluster beside the background, but got '
+            f'{num_classes} classes and {num_clusters} clusters; match by pixels instead.'
+        )
     if not 0 <= background < num_classes:
         raise ValueError(f'background must lie in [0, {num_classes}), but got {background}.')
     if background_cluster is None:

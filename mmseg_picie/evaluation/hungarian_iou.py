@@ -5,6 +5,7 @@ import os
 import os.path as osp
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -289,6 +290,8 @@ class HungarianIoUMetric(BaseMetric):
         source = sample['img_path']
         root = self.dataset_meta.get('image_folder')
         name = osp.relpath(source, root) if root else osp.basename(source)
+        # An image beside the folder stays within `output_dir`.
+        name = osp.join(*(part for part in Path(name).parts if part != os.pardir))
         path = osp.join(self.output_dir, osp.splitext(name)[0] + '.png')
         if self._sources.setdefault(path, source) != source:
             raise ValueError(

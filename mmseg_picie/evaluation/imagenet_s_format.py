@@ -3,6 +3,7 @@
 import os
 import os.path as osp
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -109,7 +110,7 @@ class ImageNetSSubmission(BaseMetric):
     def _target(self, img_path: str) -> str:
         """Where the prediction of an image goes."""
         name = osp.relpath(img_path, self.root)
-        if name.startswith(os.pardir):
+        if Path(name).parts[0] == os.pardir:
             raise ValueError(
                 f'image {img_path} does not lie below root={self.root!r} of ImageNetSSubmission; '
                 "set root to the data set's data_root."

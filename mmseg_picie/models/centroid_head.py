@@ -124,7 +124,7 @@ class CentroidHead(ViewHead):
             view (int): whose centroids.
 
         Returns:
-            Tensor: (N, H, W) int64 in [0, K).
+            Tensor: (N, H, W) int64: a centroid, of which each cluster may have several.
         """
         return centroid_scores(embedding, self.centroids[view]).argmax(1)
 

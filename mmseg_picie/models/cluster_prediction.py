@@ -36,6 +36,10 @@ def count_at_once(pixels: int, device: torch.device) -> int:
     return max(1, _PIXELS_AT_ONCE.get(device.type, 1 << 20) // pixels)
 
 
+#: Direction of a flip, as MMCV calls it -> the axes of an image or a map that it turns round.
+FLIPPED_AXES = {'horizontal': [-1], 'vertical': [-2], 'diagonal': [-1, -2]}
+
+
 class ClusterPrediction(EncoderDecoder):
     """A segmentor whose :class:`ViewHead` predicts clusters, by one or several sets of them.
 
@@ -271,4 +275,4 @@ def _undo(maps: Tensor, meta: Mapping[str, Any]) -> Tensor:
     maps = maps[:, top : maps.shape[1] - bottom, left : maps.shape[2] - right]
     if not meta.get('flip'):
         return maps
-    return maps.flip(2 if meta['flip_direction'] == 'horizontal' else 1)
+    return maps.flip(FLIPPED_AXES[meta['flip_direction']])

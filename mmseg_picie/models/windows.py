@@ -3,7 +3,7 @@
 Both axes are planned alone: windows are products of intervals, and so are their weights.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -148,9 +148,3 @@ def _next_band(left: Tensor | None, maps: Tensor, width: int) -> Tensor:
     if left is not None:
         band[:, : left.shape[1]] = left
     return band
-
-
-def batches(items: Sequence, size: int) -> Iterator[Sequence]:
-    """Parts of a sequence of at most so many items."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_picie.apis import recipes
+from mmseg_picie.apis import segment as segmenting
 from mmseg_picie.apis.folder_survey import survey_folder
 from mmseg_picie.apis.legends import choose_ids
 from mmseg_picie.apis.model_file import read_model
@@ -18,6 +20,7 @@ from mmseg_picie.apis.segment import Request, read_back, segment
 from mmseg_picie.apis.segment_config import build_config
 from mmseg_picie.apis.segment_request import open_results
 from mmseg_picie.apis.segment_result import LabelMaps, SegmentResult
+from mmseg_picie.apis.suggest_k import Advice, check_range
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes import draw_scene
 
@@ -213,3 +216,15 @@ def test_a_result_shows_itself(tmp_path):
 def test_few_photographs_have_more_epochs_unless_the_user_says_how_long(photos, settings, epochs):
     request = Request(str(photos), str(photos.parent / 'out'), **settings)
     assert build_config(request, recipes.choose_recipe('picie'), 6).train_cfg.max_epochs == epochs
+
+
+@pytest.mark.parametrize('seed', [0, 2**31 - 2, 3_000_000_000, 2**32 - 1])
+def test_every_seed_of_a_request_can_advise_a_number(tmp_path, monkeypatch, seed):
+    def advise(config: Config, seeds: list[int], verbose: bool) -> Advice:
+        check_range(seeds, 2, 3)
+        return Advice(3, 'said so', [])
+
+    monkeypatch.setattr(segmenting, 'suggest_k', advise)
+    monkeypatch.setattr(segmenting, 'write_advice', lambda *args: None)
+    request = Request(str(tmp_path / 'in'), str(tmp_path), clusters='auto', seed=seed)
+    assert segmenting._choose_clusters(request, Config(), {}, verbose=False) == 3

@@ -112,6 +112,16 @@ def test_a_signal_ends_a_command_whatever_it_does(stop, tmp_path, number, work):
     stop(process, number)
 
 
+@pytest.mark.parametrize('name', ['RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK', 'PMI_RANK'])
+def test_the_first_process_of_a_job_speaks_for_all(tmp_path, monkeypatch, name):
+    monkeypatch.setitem(ENVIRONMENT, name, '1')
+    process = start('-c', BUSY.format(work=WORK['python']), cwd=tmp_path)
+    wait_for(process, 'ready')
+    process.terminate()
+    assert process.communicate(timeout=20) == ('', '')
+    assert process.returncode == 128 + signal.SIGTERM
+
+
 def test_signals_do_what_they_did_before_when_the_command_is_done():
     code = (
         'import os, signal\n'

@@ -141,6 +141,12 @@ def test_a_background_that_does_not_exist_is_refused(options, message):
         match_images(images(2, 3, 4, 0), **options)
 
 
+@pytest.mark.parametrize('shape', [(2, 1, 4), (2, 3, 1)])
+def test_a_match_by_images_needs_more_than_the_background(shape):
+    with pytest.raises(ValueError, match='needs a class and a cluster beside the background'):
+        match_images(np.ones(shape, int))
+
+
 def test_legacy_groups_pick_clusters_not_classes():
     """Class 0 is cluster 2: the released "group of class 0" scores cluster 0, which is class 1."""
     confusion = np.array([[1, 2, 30], [40, 3, 4], [5, 50, 6]])

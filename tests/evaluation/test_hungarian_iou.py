@@ -188,6 +188,16 @@ def test_predictions_keep_the_tree_of_the_images(tmp_path):
     assert found == {'a/0.png': [[1, 1]], 'b/0.png': [[2, 2]], '0.png': [[3, 3]]}
 
 
+def test_predictions_of_images_beside_the_folder_stay_within_the_output(tmp_path):
+    metric = make_metric(dict(image_folder=str(tmp_path / 'in')), output_dir=str(tmp_path / 'out'))
+    for name in ('in/../beside/0.jpg', 'in/1.jpg'):
+        metric.process({}, [make_sample([[0]], [[[1]]], 4, path=str(tmp_path / name))])
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*.png')} == {
+        'out/beside/0.png',
+        'out/1.png',
+    }
+
+
 def test_without_a_common_folder_equal_names_are_refused(tmp_path):
     metric = make_metric(output_dir=str(tmp_path))
     metric.process({}, [make_sample([[0, 1]], [[[1, 1]]], 4, path='a/0.jpg')])

@@ -78,6 +78,12 @@ def test_model_that_knows_no_classes_is_refused_before_anything_is_written(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_may_begin_with_dots(tmp_path):
+    metric = ImageNetSSubmission(root='data', output_dir=str(tmp_path / 'out'))
+    metric.process({}, [make_sample('data/..a.JPEG', [[0]], [1])])
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['..a.png']
+
+
 def test_image_outside_the_root_is_refused_by_name(tmp_path):
     metric = ImageNetSSubmission(root='elsewhere', output_dir=str(tmp_path / 'out'))
     with pytest.raises(ValueError, match=r"data/test/a\.JPEG does not lie below root='elsewhere'"):

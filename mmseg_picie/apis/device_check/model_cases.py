@@ -18,7 +18,7 @@ from ...models.losses import (
 )
 from ...models.stride import fit_to_stride, measure_stride
 from ...models.view_head import map_to_bytes
-from ...models.windows import batches, blend_bands, hat, plan_intervals, share_weights
+from ...models.windows import blend_bands, hat, plan_intervals, share_weights
 from ...views import GeometricDraw, crop_flip_features
 from .cases import LeftOut, Results, case, draw, draw_counts
 from .clustering_cases import D, K
@@ -171,7 +171,7 @@ def blend(device: torch.device) -> Results:
         )
     ]
     shares = share_weights(rows, 2, hat(6))
-    return dict(blended=torch.cat(strips, dim=1), shares=shares, parts=list(batches(range(5), 2)))
+    return dict(blended=torch.cat(strips, dim=1), shares=shares)
 
 
 @case('fit of images to a stride')

@@ -14,6 +14,7 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 
 from ...clustering import UNMATCHED, translate_map
+from ...models.cluster_prediction import FLIPPED_AXES
 from ...views import resize
 from .cluster_to_class_hook import find_hungarian_metric
 
@@ -117,10 +118,9 @@ def _images(data_batch: dict) -> list[torch.Tensor]:
     inputs = data_batch['inputs']
     if isinstance(inputs[0], torch.Tensor):
         return list(inputs)
-    flips = {'horizontal': [-1], 'vertical': [-2], 'diagonal': [-1, -2]}
     samples = data_batch['data_samples'][0]
     return [
-        image.flip(flips[sample.flip_direction]) if sample.metainfo.get('flip') else image
+        image.flip(FLIPPED_AXES[sample.flip_direction]) if sample.metainfo.get('flip') else image
         for image, sample in zip(inputs[0], samples, strict=True)
     ]
 
