@@ -22,7 +22,7 @@ from .backbone_weights import set_weights
 from .child_commands import MISTAKE, read_mistake, run_child
 from .json_files import read_json, write_json
 from .model_store import read_pieces
-from .score_logs import read_records
+from .score_logs import list_logs, read_records
 from .seed_runs import find_head
 
 
@@ -132,7 +132,7 @@ def execute(job: Job, folder: Path) -> dict:
         raise RuntimeError(
             f'the training failed; {output} says why' + f': {mistake}' * bool(mistake)
         )
-    logs = [p for p in folder.glob('train/*/vis_data/scalars.json') if p.stat().st_mtime >= start]
+    logs = [path for path in list_logs(folder / 'train') if path.stat().st_mtime >= start]
     records = [record for log in logs for record in read_records(log)]
     scores = [record for record in records if 'mIoU' in record]
     if not scores:

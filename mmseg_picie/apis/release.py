@@ -24,7 +24,7 @@ from .prediction import load_model
 from .ready_configs import list_ready
 from .run_history import Run, find_run
 from .runs import validate
-from .score_logs import only_scores, read_records
+from .score_logs import list_logs, only_scores, read_records
 
 #: What the files of a release are called beside the model.
 CONFIG_FILE, LOG_FILE, SCORES_FILE = 'config.py', 'log.jsonl', 'scores.json'
@@ -227,8 +227,7 @@ def _read_training(run: Run, cfg: Config) -> Training:
                 f'{run.work_dir} must hold a training that is over, but {run.checkpoint.name} is '
                 f'of {done} of {wanted} {word}; go on with it by `picie train CONFIG --resume`.'
             )
-    logs = sorted(run.work_dir.glob('*/vis_data/scalars.json'))
-    records = [record for path in logs for record in read_records(path)]
+    records = [record for path in list_logs(run.work_dir) for record in read_records(path)]
     # A copy, as mmseg changes the config that it builds a model by.
     model = load_model(copy.deepcopy(cfg), str(run.checkpoint), 'cpu')
     scores: dict[str, float] = {}

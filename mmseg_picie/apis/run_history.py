@@ -2,10 +2,9 @@
 
 import datetime
 import re
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +21,8 @@ from .comparison_plots import read_counts
 from .json_files import read_json
 from .model_file import is_model_file
 from .ready_configs import find_config
-from .score_logs import only_scores, read_records
+from .score_logs import list_logs, read_curves
+from .training_logs import TrainingLog, read_training
 
 # What `picie segment` calls its model and the folder of its training.
 MODEL_FILE, TRAINING = 'model.pth', 'training'
@@ -102,7 +102,7 @@ def find_run(path: str | Path, config: str | Path | None = None) -> Run:
 
 
 def _with_logs(folder: Path) -> Path | None:
-    return folder if any(folder.glob('*/vis_data/scalars.json')) else None
+    return folder if list_logs(folder) else None
 
 
 def _last_checkpoint(folder: Path) -> Path:
@@ -150,18 +150,11 @@ def read_history(work_dir: str | Path) -> History:
         ValueError: If a log is broken.
     """
     folder = Path(work_dir)
-    records = [
-        record
-        for path in sorted(folder.glob('*/vis_data/scalars.json'))
-        for record in read_records(path)
-    ]
-    scores: dict[int, dict[str, float]] = {}
-    for record in records:
-        if 'mIoU' in record:
-            scores[int(record['step'])] = only_scores(record)
+    logged = read_training(folder) if list_logs(folder) else TrainingLog({}, {})
+    scores = read_curves(folder)
     curves = [
-        Curve('Loss', 'iteration', [_line('loss', _series(records, 'loss'))]),
-        Curve('Inertia of k-means (mean squared distance)', 'iteration', _inertia(records)),
+        Curve('Loss', 'iteration', [_line('loss', logged.losses.get('loss', {}))]),
+        Curve('Inertia of k-means (mean squared distance)', 'epoch', _inertia(logged)),
         Curve(
             'Scores by labels in %',
             'epoch',
@@ -230,26 +223,15 @@ def describe_settings(run: Run, config: Config) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value not in (None, '')}
 
 
-def _series(records: list[dict[str, Any]], name: str) -> dict[int, float]:
-    """A figure by step; of a step that was done twice, the later value."""
-    return {int(r['step']): float(r[name]) for r in records if r.get(name) is not None}
-
-
-def _inertia(records: list[dict[str, Any]]) -> list[Line]:
-    """A line for each head and view; their names are short where there is one of them."""
-    found: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for record in records:
-        for key, value in record.items():
-            parts = key.split('/')
-            if parts[0] == 'kmeans' and parts[-1] == 'inertia' and len(parts) == 4:
-                found[parts[1], parts[2]][int(record['step'])] = float(value)
-    heads = {head for head, _ in found}
+def _inertia(logged: TrainingLog) -> list[Line]:
+    """A line for each head and view; their names are short where there is one head."""
+    heads = {label.partition(' ')[0] for label in logged.clusterings}
     return [
         _line(
-            (f'{head}, ' if len(heads) > 1 else '') + view.replace('view', 'view '),
-            points,
+            label.replace(' ', ', ', 1) if len(heads) > 1 else label.partition(' ')[2],
+            {epoch: clustered.inertia for epoch, clustered in sets.items()},
         )
-        for (head, view), points in found.items()
+        for label, sets in logged.clusterings.items()
     ][:4]
 
 

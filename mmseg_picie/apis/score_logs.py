@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def read_last_scores(folder: Path) -> dict[str, float]:
     Raises:
         RunError: If there are none.
     """
-    for path in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
+    for path in reversed(list_logs(folder)):
         for entry in reversed(read_records(path)):
             if 'mIoU' in entry:
                 return only_scores(entry)
@@ -45,6 +45,18 @@ def read_last_scores(folder: Path) -> dict[str, float]:
     )
 
 
+def list_logs(folder: Path) -> list[Path]:
+    """The logs of a training, one for each of its starts.
+
+    Args:
+        folder (Path): its work folder.
+
+    Returns:
+        list[Path]: in the order of the starts; none where nothing was logged.
+    """
+    return sorted(folder.glob('*/vis_data/scalars.json'))
+
+
 def read_curves(folder: Path) -> dict[int, dict[str, float]]:
     """Scores of all validations in a work folder.
 
@@ -52,15 +64,42 @@ def read_curves(folder: Path) -> dict[int, dict[str, float]]:
         folder (Path): as of :func:`read_last_scores`.
 
     Returns:
-        dict[int, dict[str, float]]: scores by epoch; of an epoch that was scored twice, the later
-            ones.
+        dict[int, dict[str, float]]: scores by epoch. Of an epoch that was run twice the later start
+            counts, and what an earlier start has scored beyond the beginning of a later one is
+            left out.
     """
-    found = {}
-    for path in sorted(folder.glob('*/vis_data/scalars.json')):
-        for entry in read_records(path):
+    found: dict[int, dict[str, float]] = {}
+    for path in list_logs(folder):
+        records = read_records(path)
+        forget_from(found, find_start(records, 'epoch'))
+        for entry in records:
             if 'mIoU' in entry:
                 found[int(entry['step'])] = only_scores(entry)
     return found
+
+
+def find_start(records: Sequence[Mapping[str, Any]], unit: str) -> int | None:
+    """The first epoch or iteration that was logged.
+
+    Args:
+        records (Sequence[Mapping]): of a log.
+        unit (str): 'epoch' or 'iter'.
+
+    Returns:
+        int or None: None if nothing was trained.
+    """
+    return min((int(r[unit]) for r in records if 'iter' in r and unit in r), default=None)
+
+
+def forget_from(values: MutableMapping[int, Any], start: int | None) -> None:
+    """Forget what belongs to an epoch or iteration from one on.
+
+    Args:
+        values (MutableMapping): by epoch or iteration.
+        start (int, optional): the first to forget; None forgets nothing.
+    """
+    for number in [number for number in values if start is not None and number >= start]:
+        del values[number]
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

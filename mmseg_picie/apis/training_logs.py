@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .score_logs import read_records
+from .score_logs import find_start, forget_from, list_logs, read_records
 
 _CLUSTERING = re.compile(r'kmeans/(?P<head>\w+)/view(?P<view>\d+)/(?P<name>inertia|share_\d+)')
 _LOSS = re.compile(r'loss|.+\.loss_\w+')
@@ -55,7 +55,7 @@ def read_training(folder: Path) -> TrainingLog:
         FileNotFoundError: If the folder holds no log of a training.
         ValueError: If a log is broken.
     """
-    paths = sorted(folder.glob('*/vis_data/scalars.json'))
+    paths = list_logs(folder)
     if not paths:
         raise FileNotFoundError(
             f'{folder} holds no log of a training (*/vis_data/scalars.json); give the work folder '
@@ -65,7 +65,10 @@ def read_training(folder: Path) -> TrainingLog:
     clusterings: dict[str, dict[int, Clustered]] = {}
     for path in paths:
         records = read_records(path)
-        _forget_after(losses, min((r['iter'] for r in records if 'iter' in r), default=None))
+        for values in losses.values():
+            forget_from(values, find_start(records, 'iter'))
+        for sets in clusterings.values():
+            forget_from(sets, find_start(records, 'epoch'))
         for number, record in enumerate(records):
             if 'iter' in record:
                 for name in filter(_LOSS.fullmatch, record):
@@ -76,13 +79,6 @@ def read_training(folder: Path) -> TrainingLog:
                 for label, clustered in found.items():
                     clusterings.setdefault(label, {})[epoch] = clustered
     return TrainingLog(losses, clusterings)
-
-
-def _forget_after(losses: Mapping[str, dict[int, float]], start: int | None) -> None:
-    """Forget what was logged from an iteration on."""
-    for values in losses.values():
-        for iteration in [i for i in values if start is not None and i >= start]:
-            del values[iteration]
 
 
 def _epoch_of(records: list[dict[str, Any]]) -> int | None:

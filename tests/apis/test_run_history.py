@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from mmseg_picie.apis.run_history import find_run, read_history, read_history_of
+from mmseg_picie.apis.score_logs import read_curves
+from mmseg_picie.apis.training_logs import read_training
 
 
 @pytest.fixture
@@ -19,7 +21,8 @@ def folder(tmp_path):
             {'kmeans/decode/view0/inertia': 0.5 - first / 10, 'kmeans/decode/view0/share_000': 1.0,
              'step': 10 * first},
             {'kmeans/decode/view1/inertia': 0.4 - first / 10, 'step': 10 * first},
-            {'loss': 3.0 - first, 'lr': 0.1, 'epoch': first + 1, 'iter': 5, 'step': 10 * first + 5},
+            {'loss': 3.0 - first, 'lr': 0.1, 'epoch': first + 1, 'iter': 10 * first + 5,
+             'step': 10 * first + 5},
             {'aAcc': 50.0 + first, 'mIoU': 20.0 + first, 'time': 1.0, 'step': first + 1},
         ]  # fmt: skip
         (logs / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
@@ -43,8 +46,8 @@ def test_curves_go_on_over_all_starts(folder):
     loss, inertia, scores = history.curves
     assert [(line.name, line.xs, line.ys) for line in loss.lines] == [('loss', [5, 25], [3.0, 1.0])]
     assert [(line.name, line.xs) for line in inertia.lines] == [
-        ('view 0', [0, 20]),
-        ('view 1', [0, 20]),
+        ('view 0', [1, 3]),
+        ('view 1', [1, 3]),
     ]
     assert inertia.lines[0].ys == pytest.approx([0.5, 0.3])
     assert [(line.name, line.xs, line.ys) for line in scores.lines] == [
@@ -53,6 +56,25 @@ def test_curves_go_on_over_all_starts(folder):
     ]
     assert history.scores == {'pixel accuracy': 52.0, 'mIoU': 22.0}
     assert history.seconds == 180  # what lies between the starts does not count
+
+
+def test_what_a_later_start_has_not_taken_up_does_not_count(folder):
+    """A training went back to its second epoch, and was stopped in the third."""
+    logs = folder / '20260103_000000' / 'vis_data'
+    logs.mkdir(parents=True)
+    records = [
+        {'kmeans/decode/view0/inertia': 0.7, 'epoch': 2, 'step': 10},
+        {'loss': 2.5, 'epoch': 2, 'iter': 15, 'step': 15},
+        {'aAcc': 44.0, 'mIoU': 22.5, 'step': 2},
+    ]
+    (logs / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
+    loss, inertia, scores = read_history(folder).curves
+    assert loss.lines[0].xs == [5, 15]
+    assert [(line.name, line.xs) for line in inertia.lines] == [('view 0', [1, 2]), ('view 1', [1])]
+    assert scores.lines[1].xs == [1, 2] and scores.lines[1].ys == [20.0, 22.5]
+    # The other command draws the same.
+    assert list(read_training(folder).losses['loss']) == [5, 15]
+    assert list(read_curves(folder)) == [1, 2]
 
 
 def test_a_training_without_labels_has_no_scores(folder):
