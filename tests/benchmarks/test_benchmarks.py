@@ -191,7 +191,9 @@ def test_steps_are_timed_alone_and_beside_busy_processes(measure, config_path):
     for row in rows:
         assert row['ratio'] == pytest.approx(row['seconds'] / rows[0]['seconds'])
         is_busy = row['setting'].endswith('busy')
-        assert row['of_fair_share'] < row['ratio'] or not is_busy
+        # On enough cores, a busy process takes nothing from the step.
+        assert row['of_fair_share'] <= row['ratio']
+        assert is_busy or row['of_fair_share'] == row['ratio']
 
 
 @pytest.mark.slow

@@ -152,5 +152,5 @@ def test_the_wait_for_a_dead_holder_ends(tmp_path, monkeypatch, hold):
     start = time.monotonic()
     with pytest.raises(FolderInUse):
         lock_folder(str(tmp_path))
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5  # of the 10 that it has by default
     assert isinstance(filelock.FileLock, type)
