@@ -27,9 +27,9 @@ from mmseg_picie.clustering import (
 )
 from mmseg_picie.datasets.image_reading import read_image
 from mmseg_picie.models import TIMMViT
+from mmseg_picie.models.normalisation import IMAGENET
 from mmseg_picie.views import cover
 
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 KINDS = {'patch': ('patch', False), 'patch, last norm': ('patch', True), 'key': ('key', False)}
 BATCH = 8
 
@@ -92,7 +92,7 @@ def make_tokens(vit: TIMMViT, paths: list[str], side: int) -> NDArray:
     found = []
     for start in range(0, len(paths), BATCH):
         images = [cover(read_image(path), (side, side)) for path in paths[start : start + BATCH]]
-        pixels = (np.stack(images)[..., ::-1] - np.array(MEAN)) / np.array(STD)
+        pixels = (np.stack(images)[..., ::-1] - np.array(IMAGENET[0])) / np.array(IMAGENET[1])
         (maps,) = vit(torch.from_numpy(pixels).float().permute(0, 3, 1, 2))
         found.append(torch.nn.functional.normalize(maps, dim=1).permute(0, 2, 3, 1).numpy())
     return np.concatenate(found)

@@ -20,14 +20,15 @@ import common
 
 from mmseg_picie.apis.score_logs import read_curves
 from mmseg_picie.cli import main as picie
+from mmseg_picie.models.normalisation import IMAGENET
 
 DECODER = {'default_hooks.decoder.type': 'PrincipalDecoderHook'}
 MERGED = {'model.decode_head.centroids_per_cluster': 5}
 WARM = {'default_hooks.clustering.warm_start': True}
 KEPT = {'default_hooks.clustering.num_clusterings': 2}
 # EfficientNet-Lite0's weights want 127.5 for both, which lowers contrast to less than a half.
-MEAN = {'model.data_preprocessor.mean': (123.675, 116.28, 103.53)}
-STD = {'model.data_preprocessor.std': (58.395, 57.12, 57.375)}
+MEAN = {'model.data_preprocessor.mean': IMAGENET[0]}
+STD = {'model.data_preprocessor.std': IMAGENET[1]}
 RECIPE = DECODER | MERGED | WARM | KEPT
 #: Row -> what it changes of PiCIE.
 VARIANTS = {

@@ -9,7 +9,7 @@ from ..parents import make_environment
 
 #: The command line in a process of its own.
 PICIE = (sys.executable, '-m', 'picie_command')
-#: Exit code of a command that a user's mistake has ended.
+#: Exit code of a command that a user's mistake has ended; argparse's own.
 MISTAKE = 2
 #: Seconds that a command has to end when it is asked to.
 _PATIENCE = 1.4

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..clustering import class_scores, to_class_confusion
+from ..engine.hooks.cluster_to_class_hook import COUNTS_FILE
 from ..visualization.score_plots import draw_class_scores, draw_confusion, draw_curves
 from .json_files import read_json
 from .score_logs import read_curves
@@ -50,7 +51,7 @@ def plot_runs(out: Path, folders: Mapping[str, Mapping[int, Path]]) -> list[Path
         found = {
             seed: read_counts(path)
             for seed, folder in by_seed.items()
-            if (path := folder / 'last_validation.json').is_file()
+            if (path := folder / COUNTS_FILE).is_file()
         }
         if not found:  # runs of an earlier version
             continue

@@ -18,6 +18,7 @@ from .json_files import read_json
 from .labelled_folder import CLASSES_FILE
 from .prediction import Source, find_sources
 from .run_history import Run
+from .segment_request import RUN_FILE
 
 #: Reads the classes of an image: (H, W), 255 where there is none; None if it has no labels.
 ReadLabels = Callable[[Source], NDArray | None]
@@ -115,7 +116,7 @@ def images_of(run: Run, config: Config) -> list[Source]:
     """
     if run.config is not None:
         return training_images(config)
-    path = run.checkpoint.with_name('run.json')
+    path = run.checkpoint.with_name(RUN_FILE)
     settings = read_json(path).get('settings') if path.is_file() else None
     folder = settings.get('folder') if isinstance(settings, dict) else None
     if not isinstance(folder, str):

@@ -22,10 +22,9 @@ from .json_files import read_json
 from .model_file import is_model_file
 from .ready_configs import find_config
 from .score_logs import list_logs, read_curves
+from .segment_request import MODEL_FILE, TRAINING
 from .training_logs import TrainingLog, read_training
 
-# What `picie segment` calls its model and the folder of its training.
-MODEL_FILE, TRAINING = 'model.pth', 'training'
 # How mmengine begins a line of its log.
 _STAMP = re.compile(rb'(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - mmengine', re.MULTILINE)
 # Scores that are drawn, and what they are called for people.

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 from prettytable import PrettyTable, TableStyle
 
+from ..engine.checkpoint_files import POINTER
 from ..models import PiCIE
 from ..whole_files import write_whole
 from .child_commands import MISTAKE, read_mistake, run_child
@@ -184,7 +185,7 @@ def _is_row(row: Any) -> bool:
 
 def _train(run: SeedRun) -> dict[str, Any]:
     """Train to the end, from the latest checkpoint if there is one."""
-    resumed = (run.folder / 'last_checkpoint').is_file()
+    resumed = (run.folder / POINTER).is_file()
     started = time.perf_counter()
     _call(run, 'train', ['--work-dir', str(run.folder), '--resume'])
     seconds = None if resumed else time.perf_counter() - started
@@ -192,7 +193,7 @@ def _train(run: SeedRun) -> dict[str, Any]:
 
 
 def _last_checkpoint(run: SeedRun) -> Path:
-    return Path((run.folder / 'last_checkpoint').read_text().strip())
+    return Path((run.folder / POINTER).read_text().strip())
 
 
 def _call_for_scores(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..evaluation.label_files import read_ids
 from .json_files import read_json
+from .segment_request import MODEL_FILE, REPORT_FILE, RUN_FILE
 
 #: Overlays that a notebook shows, and their height in pixels.
 _SHOWN, _HEIGHT = 4, 160
@@ -122,7 +123,7 @@ class SegmentResult:
 
     def __init__(self, out: str | Path) -> None:
         self.out = Path(out)
-        self.facts = read_json(self.out / 'run.json')
+        self.facts = read_json(self.out / RUN_FILE)
         self.maps = LabelMaps(self.out / 'labels')
         found = read_json(self.out / 'legend.json')
         rows = [
@@ -144,11 +145,11 @@ class SegmentResult:
     @property
     def model(self) -> Path:
         """The model file, for further folders."""
-        return self.out / 'model.pth'
+        return self.out / MODEL_FILE
 
     def report(self) -> Path:
         """The page to look at."""
-        return self.out / 'report.html'
+        return self.out / REPORT_FILE
 
     def __repr__(self) -> str:
         return f'{len(self.maps)} images, {len(self.legend)} segments, in {self.out}\n{self.legend}'

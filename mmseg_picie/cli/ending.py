@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from ..apis.child_commands import MISTAKE
 from ..launched import is_first
 from ..printing import printable
 from ..version import __version__
@@ -23,8 +24,6 @@ from .causes import Mistake, find_cause
 
 #: Seconds that other processes of a job wait for the first to speak.
 _PATIENCE = 2.0
-#: Exit code of a command that a user's mistake has ended; argparse's own.
-MISTAKE = 2
 REPORT = (
     f'This is an error of mmseg_picie {__version__} itself. Please report it in its issue tracker, '
     'with this traceback, the command and the config.'

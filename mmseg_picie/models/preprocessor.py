@@ -8,6 +8,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from .normalisation import IMAGENET
+
 
 @MODELS.register_module()
 class PairedViewDataPreProcessor(SegDataPreProcessor):
@@ -25,8 +27,8 @@ class PairedViewDataPreProcessor(SegDataPreProcessor):
 
     def __init__(
         self,
-        mean: tuple[float, ...] = (123.675, 116.28, 103.53),
-        std: tuple[float, ...] = (58.395, 57.12, 57.375),
+        mean: tuple[float, ...] = IMAGENET[0],
+        std: tuple[float, ...] = IMAGENET[1],
         bgr_to_rgb: bool = True,
         size_divisor: int | None = None,
         pad_val: float = 0,

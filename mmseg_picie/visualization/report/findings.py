@@ -3,12 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ...evaluation.score_checks import MAX_SHARE
 from .facts import Finding
 
 #: A cluster with a smaller share of an equal part of all pixels, 1 / K, has collapsed.
 MIN_PART = 0.02
-#: A cluster with a larger share of all pixels tells little about them.
-MAX_SHARE = 0.9
 #: Clusters whose mean features have a larger cosine hardly differ.
 MAX_COSINE = 0.98
 #: A line is at most so wide, as a share of an image's shorter side.
