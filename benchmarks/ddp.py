@@ -29,7 +29,6 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import all_gather
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
@@ -140,7 +139,7 @@ class Watch(Hook):
         if 'centroids' in self.found:
             return
         self.found['bytes'] = dict(self._traffic.bytes)
-        self.found['centroids'] = _unwrap(runner).decode_head.centroids.tolist()
+        self.found['centroids'] = distributed.unwrap_model(runner).decode_head.centroids.tolist()
         if runner.val_loop is not None:
             runner.val_loop.run()
         self.found['first_scores'] = self.found.get('last_scores')
@@ -151,15 +150,11 @@ class Watch(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Find the largest difference between ranks of any parameter and of any buffer."""
-        model = _unwrap(runner)
+        model = distributed.unwrap_model(runner)
         for kind, tensors in (('parameters', model.parameters()), ('buffers', model.buffers())):
             copies = (torch.stack(all_gather(tensor.detach().double())) for tensor in tensors)
             apart = [(stack - stack[0]).abs().max().item() for stack in copies if stack.numel()]
             self.found[kind] = max(apart, default=0.0)
-
-
-def _unwrap(runner: Runner) -> torch.nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def make_rows(found: dict[str, list[dict]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Text that is safe to print: names of files may hold anything but a NUL."""
+"""Text for people, and text that is safe to print: names of files may hold anything but a NUL."""
 
 from pathlib import Path
 
@@ -20,6 +20,22 @@ def printable(text: str) -> str:
 def show_name(path: str | Path) -> str:
     """A file's name as :func:`printable` writes it."""
     return printable(str(path))
+
+
+def percent(share: float) -> str:
+    """A share as percent.
+
+    Args:
+        share (float): from 0 to 1.
+
+    Returns:
+        str: such as '12 %', '3.4 %' or '< 0.1 %'.
+    """
+    if share == 0:
+        return '0 %'
+    if share < 0.001:
+        return '< 0.1 %'
+    return f'{100 * share:.1f} %' if share < 0.0995 else f'{100 * share:.0f} %'
 
 
 def _escape(char: str) -> str:

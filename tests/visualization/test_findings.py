@@ -16,7 +16,7 @@ def test_a_cluster_far_below_an_equal_part_has_collapsed():
     equal = 3 * 100_000 / 5  # if the two hold next to nothing
     counts[2] = round(equal * findings.MIN_PART * 0.8)
     counts[3] = round(equal * findings.MIN_PART * 1.2)
-    assert told(findings.find_collapsed(counts)) == ['<2> has 0.32 % of all pixels']
+    assert told(findings.find_collapsed(counts)) == ['<2> has 0.3 % of all pixels']
     assert findings.find_collapsed(np.full(5, 1000)) == []
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_picie.printing import percent
 from mmseg_picie.visualization.report import Curve, Line, charts, render_report
-from mmseg_picie.visualization.report.page import duration, percent
+from mmseg_picie.visualization.report.page import duration
 from mmseg_picie.visualization.report.pictures import (
     describe_places,
     encode_jpeg,

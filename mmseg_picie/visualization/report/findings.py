@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.score_checks import MAX_SHARE
+from ...printing import percent
 from .facts import Finding
 
 #: A cluster with a smaller share of an equal part of all pixels, 1 / K, has collapsed.
@@ -33,7 +34,7 @@ def find_collapsed(counts: NDArray) -> list[Finding]:
     return [
         Finding(
             'Collapsed',
-            f'{{{k}}} has {_percent(shares[k])} of all pixels',
+            f'{{{k}}} has {percent(shares[k])} of all pixels',
             'Hardly anything is to be seen of it. Use fewer clusters, or train with another seed.',
         )
         for k in np.flatnonzero(shares < MIN_PART / len(counts))
@@ -53,7 +54,7 @@ def find_dominant(counts: NDArray) -> list[Finding]:
     return [
         Finding(
             'One takes all',
-            f'{{{k}}} has {_percent(shares[k])} of all pixels',
+            f'{{{k}}} has {percent(shares[k])} of all pixels',
             'So the segments tell little. Use the checkpoint of another epoch or more clusters, '
             'or train on images like these.',
         )
@@ -101,7 +102,7 @@ def find_borders(inner: NDArray, counts: NDArray) -> list[Finding]:
     return [
         Finding(
             'Only borders',
-            f'{{{k}}} is a line, but for {_percent(shares[k])} of it',
+            f'{{{k}}} is a line, but for {percent(shares[k])} of it',
             f'A line is at most {100 * LINE_WIDTH:.0f} % of the shorter side of an image wide. It '
             'may be the border between others rather than a thing.',
         )
@@ -129,15 +130,11 @@ def find_in_one_image(
     return [
         Finding(
             'Only one photograph',
-            f'{_percent(shares[k])} of {{{k}}} lie in {_quote(names[k])}',
+            f'{percent(shares[k])} of {{{k}}} lie in {_quote(names[k])}',
             'It describes an image rather than what images have in common.',
         )
         for k in np.flatnonzero((counts > 0) & (shares > MAX_IN_ONE))
     ]
-
-
-def _percent(share: float) -> str:
-    return f'{100 * share:.2g} %' if share < 0.1 else f'{100 * share:.0f} %'
 
 
 def _quote(name: str) -> str:

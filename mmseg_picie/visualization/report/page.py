@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from ...printing import percent
 from . import charts
 from .facts import ClusterFacts, Colour, Finding, ReportFacts
 
@@ -109,15 +110,6 @@ def _group(facts: ReportFacts) -> list[tuple[Finding, list[Markup]]]:
 def called(cluster: ClusterFacts) -> str:
     """What a cluster is called: its name, or its number."""
     return cluster.name or f'cluster {cluster.cluster}'
-
-
-def percent(share: float) -> str:
-    """A share as percent, such as '12 %', '3.4 %' or '< 0.1 %'."""
-    if share == 0:
-        return '0 %'
-    if share < 0.001:
-        return '< 0.1 %'
-    return f'{100 * share:.1f} %' if share < 0.0995 else f'{100 * share:.0f} %'
 
 
 def duration(seconds: float) -> str:
