@@ -35,10 +35,9 @@ def read_last_scores(folder: Path) -> dict[str, float]:
     Raises:
         RunError: If there are none.
     """
-    for path in reversed(list_logs(folder)):
-        for entry in reversed(read_records(path)):
-            if 'mIoU' in entry:
-                return only_scores(entry)
+    curve = read_curves(folder)
+    if curve:
+        return curve[max(curve)]
     raise RunError(
         f'{folder} holds no scores of a validation; the config needs val_dataloader, '
         'HungarianIoUMetric and LocalVisBackend.'
@@ -58,7 +57,7 @@ def list_logs(folder: Path) -> list[Path]:
 
 
 def read_curves(folder: Path) -> dict[int, dict[str, float]]:
-    """Scores of all validations in a work folder.
+    """Scores of all validations of a training.
 
     Args:
         folder (Path): as of :func:`read_last_scores`.
@@ -66,14 +65,14 @@ def read_curves(folder: Path) -> dict[int, dict[str, float]]:
     Returns:
         dict[int, dict[str, float]]: scores by epoch. Of an epoch that was run twice the later start
             counts, and what an earlier start has scored beyond the beginning of a later one is
-            left out.
+            left out. So are scores of commands that train nothing.
     """
     found: dict[int, dict[str, float]] = {}
     for path in list_logs(folder):
         records = read_records(path)
         forget_from(found, find_start(records, 'epoch'))
         for entry in records:
-            if 'mIoU' in entry:
+            if 'mIoU' in entry and entry.get('step'):  # 0 of a validation without a training
                 found[int(entry['step'])] = only_scores(entry)
     return found
 

@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmseg_picie.apis.fresh_centroids import fit_fresh_centroids, without_augmentation
+from mmseg_picie.apis.score_logs import read_curves, read_last_scores
 from mmseg_picie.engine import WholeCheckpointHook
+from mmseg_picie.engine.hooks.cluster_to_class_hook import COUNTS_FILE
 
 HEADS = {
     'mdc': dict(type='DeepClusterHead', num_clusters=9, in_channels=16),
@@ -128,3 +131,82 @@ def test_the_room_for_a_checkpoint_is_estimated_with_what_makes_the_labels(metho
     size = (Path(config.work_dir) / 'epoch_2.pth').stat().st_size
     # Of so small a network, the other entries are a part of it.
     assert 0.8 * size < hook._estimate(runner)[0] <= size
+
+
+def test_what_makes_the_labels_is_not_lost_in_a_run_that_is_killed_twice(method_config):
+    """A resumed run writes its checkpoint again behind the validation, before any epoch."""
+    config = method_config('kept', 'kept')
+    Runner.from_cfg(config).train()
+    path = Path(config.work_dir) / 'epoch_2.pth'
+    stored = torch.load(path, weights_only=False)
+    labeler = stored['labeler']
+    stored['meta']['validated'] = False  # as if it was killed in the validation
+    torch.save(stored, path)
+    resumed = method_config('kept', 'kept')
+    resumed.resume, resumed.train_cfg.max_epochs = True, 3
+    runner = Runner.from_cfg(resumed)
+
+    def killed(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    runner.register_hook(type('Killed', (Hook,), dict(before_train_epoch=killed))())
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    again = state_of(config, 2)
+    assert again['meta']['validated']
+    assert again['labeler'].keys() == labeler.keys()
+    assert all(torch.equal(again['labeler'][key], labeler[key]) for key in labeler)
+
+
+def test_a_moving_average_is_scored_and_stored_with_its_map(method_config):
+    config = method_config('kept', 'averaged', {'custom_hooks': [dict(type='EMAHook')]})
+    Runner.from_cfg(config).train()
+    stored = state_of(config, 2)
+    for weights, prefix in ((stored['state_dict'], ''), (stored['ema_state_dict'], 'module.')):
+        cluster_to_class = weights[f'{prefix}decode_head.cluster_to_class']
+        assert sorted(cluster_to_class[0].tolist()) == list(range(9))
+        assert len(weights[f'{prefix}decode_head.map_classes']) > 2
+    resumed = method_config('kept', 'averaged', {'custom_hooks': [dict(type='EMAHook')]})
+    resumed.resume, resumed.train_cfg.max_epochs = True, 3
+    Runner.from_cfg(resumed).train()
+    assert state_of(config, 3)['meta']['validated']
+
+
+def test_a_training_that_diverges_ends_before_it_is_saved(method_config):
+    config = method_config('kept', 'diverged', {'optim_wrapper.optimizer.lr': 1e30})
+    config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    with pytest.raises(ValueError, match=r'has diverged: .* is not finite after epoch 1; lower'):
+        Runner.from_cfg(config).train()
+    assert not list(Path(config.work_dir).glob('*.pth'))
+
+
+def test_an_epoch_without_a_batch_is_refused(method_config):
+    options = {'train_dataloader.batch_size': 64, 'train_dataloader.drop_last': True}
+    with pytest.raises(ValueError, match='20 images make none of 64; lower train_dataloader.batch'):
+        Runner.from_cfg(method_config('iic', 'none', options)).train()
+
+
+def test_a_resumed_run_says_nothing_of_its_own_entries(method_config, capfd):
+    config = method_config('kept', 'said')
+    config.train_cfg.max_epochs = 1
+    Runner.from_cfg(config).train()
+    for last in (2, 3):
+        resumed = method_config('kept', 'said')
+        resumed.resume, resumed.train_cfg.max_epochs = True, last
+        capfd.readouterr()
+        Runner.from_cfg(resumed).train()
+        assert 'resumed key' not in ''.join(capfd.readouterr())
+
+
+def test_a_command_that_trains_nothing_leaves_the_records_of_a_training(method_config):
+    config = method_config('kept', 'records')
+    Runner.from_cfg(config).train()
+    work = Path(config.work_dir)
+    counts, curve = (work / COUNTS_FILE).read_bytes(), read_curves(work)
+    assert list(curve) == [1, 2]
+    other = without_augmentation(method_config('kept', 'records'))
+    other.load_from = str(work / 'epoch_2.pth')
+    fit_fresh_centroids(Runner.from_cfg(other))
+    assert (work / COUNTS_FILE).read_bytes() == counts
+    assert read_curves(work) == curve
+    assert read_last_scores(work) == curve[2]

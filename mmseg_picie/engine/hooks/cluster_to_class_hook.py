@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import broadcast, is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 
@@ -73,9 +73,11 @@ class ClusterToClassHook(Hook):
         if is_main_process():
             found = torch.from_numpy(metric.cluster_to_class).to(found)
         broadcast(found)
-        head.store_map(views, found, _meta_of(runner))
-        # To ask a runner that only validates for its epoch would build its training.
-        if is_main_process() and isinstance(runner._train_loop, BaseLoop):
+        for each in (head, *_averages(runner)):
+            each.store_map(views, found, _meta_of(runner))
+        # To ask a runner that only validates for its epoch would build its training; and some build
+        # it for its data alone.
+        if is_main_process() and isinstance(runner._train_loop, BaseLoop) and runner.iter:
             _write_counts(runner, metric, views)
 
 
@@ -105,6 +107,12 @@ def _head(runner: Runner) -> ViewHead:
             f'but is a {type(head).__name__}; take ClusterToClassHook out of the config.'
         )
     return head
+
+
+def _averages(runner: Runner) -> list[ViewHead]:
+    """The heads of moving averages of the model, which checkpoints and validations are of."""
+    copies = [hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook)]
+    return [copied.decode_head for copied in copies]
 
 
 def describe_clusters(runner: Runner) -> dict:

@@ -184,6 +184,13 @@ class KMeansCentroidHook(Hook):
         # Labels change between epochs, so gradients must not be carried over from one to the next.
         count = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
         iters = len(runner.train_dataloader)
+        if not iters:
+            raise ValueError(
+                'an epoch must have at least one batch, but '
+                f'{len(runner.train_dataloader.dataset)} images make none of '
+                f'{runner.train_dataloader.batch_size}; lower train_dataloader.batch_size, or set '
+                'drop_last of train_dataloader to False.'
+            )
         if iters % count:
             raise ValueError(
                 'optim_wrapper.accumulative_counts must divide the iterations of an epoch, but got '
@@ -221,7 +228,7 @@ class KMeansCentroidHook(Hook):
     def _keep_clusters(self, runner: Runner, model: PiCIE) -> None:
         """Go on with the encoder that made the pseudo-labels; a resumed run has stored it."""
         for name in model.heads():
-            runner.message_hub.pop_info(f'inertia/{name}', None)  # that of an earlier epoch
+            runner.message_hub.update_info(f'inertia/{name}', None)  # it was of an earlier epoch
         if model.labeler_weights is not None:
             return
         if self._stored_labeler is None:
@@ -237,6 +244,8 @@ class KMeansCentroidHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store what makes the pseudo-labels of the epochs that do not cluster."""
         weights = _model(runner).labeler_weights
+        if weights is None:  # of a resumed run that has not begun an epoch yet
+            weights = self._stored_labeler
         if self.num_clusterings is not None and weights is not None:
             checkpoint[LABELER] = weights_to_cpu(weights)
 
@@ -246,8 +255,13 @@ class KMeansCentroidHook(Hook):
             self._stored_labeler = checkpoint.get(LABELER)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Bring ranks together before anything is saved, scored or clustered."""
+        """Bring ranks together before anything is saved, scored or clustered.
+
+        Raises:
+            ValueError: If a weight is not finite, so that nothing is to be saved.
+        """
         average_statistics(_model(runner))
+        check_weights(_model(runner), runner.epoch + 1)
 
     @staticmethod
     def _restart(runner: Runner, head: ViewHead) -> None:
@@ -273,7 +287,26 @@ class KMeansCentroidHook(Hook):
             scalars |= {f'{prefix}/share_{k:03d}': share for k, share in enumerate(shares)}
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         inertia = sum(c.inertia for c in clusterings) / len(clusterings)
-        runner.message_hub.update_info(f'inertia/{name}', inertia, resumed=False)
+        runner.message_hub.update_info(f'inertia/{name}', inertia)
+
+
+def check_weights(model: nn.Module, epoch: int) -> None:
+    """Refuse to go on with a training that has diverged.
+
+    Args:
+        model (nn.Module): that is trained.
+        epoch (int): that is over, for the message.
+
+    Raises:
+        ValueError: If a weight or a running statistic is not finite.
+    """
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(
+                f'the training has diverged: {name} is not finite after epoch {epoch}; lower '
+                'optim_wrapper.optimizer.lr, or set optim_wrapper.clip_grad=dict(max_norm=1.0), '
+                'and start anew or from an earlier checkpoint.'
+            )
 
 
 def _describe_sizes(shares: list[float]) -> str:
