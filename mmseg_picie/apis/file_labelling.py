@@ -78,7 +78,7 @@ def label_files(
     try:
         left = []
         for source in sources:
-            if resume and writer.count_written(source.name):
+            if resume and writer.count_written(source.name, source.path):
                 bar.advance()
             else:
                 left.append(source)

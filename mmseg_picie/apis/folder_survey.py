@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageStat
 
 from ..datasets.image_files import IMAGE_SUFFIXES, find_images
 from ..datasets.image_reading import (
+    is_for_rasterio,
     is_wide,
     open_image,
     read_file,
@@ -193,26 +194,33 @@ def _look_at_all(root: Path, names: Sequence[str], stretch: str) -> Iterator[_Lo
 
 def _look_at(path: Path, stretch: str) -> _Look:
     """Decode an image, and keep little of it."""
+    if is_for_rasterio(path):
+        colour = Image.fromarray(read_image(path, stretch=stretch)[..., ::-1])
+        return _keep(colour, colour.size, _UPRIGHT, is_stack=False)
     with open_image(path) as image:
         is_stretched = stretch != 'none' and is_wide(image)
         if not is_stretched:
             refuse_wide(image.mode, path)
-        size, turned = image.size, image.getexif().get(ExifTags.Base.Orientation, 1)
+        size, turned = image.size, image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
         is_large = image.format != 'JPEG' and size[0] * size[1] > _LARGE_PIXELS
         with _decoding_large if is_large else nullcontext():
             # Of a JPEG, an eighth of the sides costs a fraction of the time.
             image.draft('RGB', (max(SIDE, size[0] // 8), max(SIDE, size[1] // 8)))
             if is_stretched:
                 colour = Image.fromarray(read_image(path, stretch=stretch)[..., ::-1])
-                size, turned = colour.size, 1
+                size, turned = colour.size, _UPRIGHT
             elif image.mode in ('La', 'RGBa'):  # colours that alpha is multiplied into
                 image.load()
                 colour = image.convert(image.mode.upper()).convert('RGB')
             else:
                 colour = image.convert('RGB')
-            extremes = ImageStat.Stat(colour).extrema
-            small = colour.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=3)
-        is_stack = _has_more_pages(image)
+            return _keep(colour, size, turned, _has_more_pages(image))
+
+
+def _keep(colour: Image.Image, size: tuple[int, int], turned: int, is_stack: bool) -> _Look:
+    """What is kept of an image that is decoded, and perhaps made smaller."""
+    extremes = ImageStat.Stat(colour).extrema
+    small = colour.resize((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=3)
     if turned in _TURNS:
         small = small.transpose(_TURNS[turned])
     levels = np.asarray(small).astype(np.int16)
@@ -241,7 +249,8 @@ def _has_more_pages(image: Image.Image) -> bool:
 #: TIFF's tag of what a page is to others, and its bits of a smaller copy and of a mask.
 _SUBFILE_TYPE, _COPY_OR_MASK = 254, 0b101
 
-#: How EXIF's orientations are undone.
+#: EXIF's orientation of an image that lies as it is to be seen, and how others are undone.
+_UPRIGHT = 1
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -35,13 +35,13 @@ def read_json(path: str | Path) -> dict[str, Any]:
         content = json.loads(Path(path).read_bytes())
     except (RecursionError, ValueError) as error:
         raise ValueError(
-            f'{path} must be a JSON file, but cannot be read as one ({error}); remove it, and it '
-            'is made again.'
+            f'{path} must be a JSON file, but cannot be read as one ({error}); correct it, or '
+            'remove it.'
         ) from error
     if not isinstance(content, dict):
         raise ValueError(
-            f'{path} must hold a JSON object, but holds a {type(content).__name__}; remove it, and '
-            'it is made again.'
+            f'{path} must hold a JSON object, but holds a {type(content).__name__}; correct it, or '
+            'remove it.'
         )
     return content
 

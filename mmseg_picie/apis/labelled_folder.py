@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ..clustering.naming import distinct_palette
-from ..datasets.image_files import check_label_map, find_faults, find_images
+from ..datasets.image_files import check_label_map, find_faults, find_images, read_size
 from ..datasets.image_reading import open_image
 from ..datasets.text_files import read_lines
 from ..printing import show_name
@@ -48,11 +48,11 @@ def find_labelled(images: str | Path, labels: str | Path) -> LabelledImages:
     Raises:
         FileNotFoundError: If a folder is missing or holds no image.
         ValueError: If no label map has an image, two images have one label map, a label map is of
-            another kind, or has an id without a name.
+            another kind or size, or has an id without a name.
     """
     found: dict[str, str] = {}
-    maps = {Path(name).with_suffix('').as_posix() for name in find_images(labels, ('.png',))}
-    for name in find_images(images):
+    maps = {Path(name).with_suffix('').as_posix() for name in _find_maps(labels)}
+    for name in filter(str.isprintable, find_images(images)):  # others cannot stand in a list
         stem = Path(name).with_suffix('').as_posix()
         if stem in maps and stem in found:
             raise ValueError(
@@ -72,9 +72,38 @@ def find_labelled(images: str | Path, labels: str | Path) -> LabelledImages:
     for fault in find_faults(check_label_map, paths):
         if fault is not None:
             raise fault
+    for path, name in zip(paths, found.values(), strict=True):
+        _refuse_other_size(path, Path(images, name))
     highest = _find_highest(paths)
     names = _read_classes(Path(labels, CLASSES_FILE), highest, paths)
     return LabelledImages(list(found.values()), names, len(maps) - len(found))
+
+
+def _find_maps(labels: str | Path) -> list[str]:
+    """Label maps below a folder."""
+    if not Path(labels).is_dir():
+        raise FileNotFoundError(
+            f'labels is {show_name(labels)}, but there is no such folder; give a folder of label '
+            'maps.'
+        )
+    try:
+        return find_images(labels, ('.png',))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f'labels is {show_name(labels)}, which holds no label map; write them there as '
+            'NAME.png for the image NAME.jpg.'
+        ) from error
+
+
+def _refuse_other_size(label: str, image: Path) -> None:
+    """Refuse a label map of another size than its image, if that is known without decoding it."""
+    sizes = read_size(label), read_size(image)
+    if None not in sizes and sizes[0] != sizes[1]:
+        (width, height), (image_width, image_height) = sizes  # type: ignore[misc]
+        raise ValueError(
+            f'label map {show_name(label)} is {width} x {height} pixels, but its image '
+            f'{show_name(image)} is {image_width} x {image_height}; they must have one size.'
+        )
 
 
 def add_validation(
@@ -130,7 +159,7 @@ def _read_classes(path: Path, highest: int, paths: Sequence[str]) -> list[str]:
         )
     if not path.is_file():
         return [f'class {index}' for index in range(highest + 1)]
-    names = read_lines(path)
+    names = read_lines(path, 'list of classes', 'class')
     if len(names) <= highest:
         raise ValueError(
             f'{path} names {len(names)} classes, ids 0 to {len(names) - 1}, but the label maps '

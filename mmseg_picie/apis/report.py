@@ -22,6 +22,8 @@ from .report_patches import PatchNumbers, PatchPicker
 from .report_tally import Tally
 from .run_history import History
 
+#: Warnings that a command prints at most.
+FINDINGS = 10
 #: Images that the page shows at most, evenly spread over all.
 NUM_SHOWN = 200
 # Letters of all patches, and of all pictures with their segments.
@@ -48,6 +50,19 @@ class Reported(NamedTuple):
     num_shown: int
     findings: list[str]
     failures: list[str]
+
+
+def shorten(findings: Sequence[str]) -> list[str]:
+    """The first findings, and how many more the page has.
+
+    Args:
+        findings (Sequence[str]): of :class:`Reported`.
+
+    Returns:
+        list[str]: lines to print.
+    """
+    more = len(findings) - FINDINGS
+    return [*findings[:FINDINGS], *([f'and {more} more, in the report'] if more > 0 else [])]
 
 
 def write_report(

@@ -1,11 +1,13 @@
 """Label maps, overlays and the legend of segmented images."""
 
+import os
 import threading
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.image_files import read_size
 from ..datasets.image_strips import ArrayStrips, Strips
 from ..datasets.raster_files import Place
 from ..evaluation.label_files import Ids, read_ids, write_image
@@ -88,22 +90,27 @@ class ResultWriter:
         with self._counting:
             self.counts += counts
 
-    def count_written(self, name: str) -> bool:
+    def count_written(self, name: str, image: str | Path) -> bool:
         """Count the ids of an image whose results are there.
 
         Args:
             name (str): relative path, without suffix.
+            image (str or Path): file of the image, which may have been replaced since.
 
         Returns:
-            bool: whether they are.
+            bool: whether they are there, no older than the image, and of its size.
         """
         if not (self._folder / 'overlays' / f'{name}.png').is_file():
             return False
         for suffix in ('.png', '.tif'):
             path = self._folder / 'labels' / f'{name}{suffix}'
             if path.is_file():
-                ids = read_ids(path)
+                if os.stat(path).st_mtime_ns < os.stat(image).st_mtime_ns:
+                    return False
+                ids, size = read_ids(path), read_size(image)
                 if ids is None or int(ids.max()) >= len(self._old_counts):
+                    return False
+                if size is not None and ids.shape != size[::-1]:
                     return False
                 self._old_counts += count_ids(ids, len(self._old_counts))
                 return True

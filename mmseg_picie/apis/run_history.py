@@ -119,7 +119,7 @@ def _last_checkpoint(folder: Path) -> Path:
             return Path(numbered[max(numbered)])
     raise FileNotFoundError(
         f'{folder} holds no checkpoint; give the work folder of a training after its first epoch, '
-        'or a checkpoint.'
+        'a checkpoint, or a model file.'
     )
 
 

@@ -27,7 +27,7 @@ from .model_store import get_checkpoint
 from .prediction import Source, default_device, find_sources, load_model, predict_files
 from .quiet import quiet_toolbox
 from .recipes import choose_recipe
-from .report import write_report
+from .report import shorten, write_report
 from .report_images import Predict
 from .report_labels import read_label_folder
 from .run_history import read_history
@@ -313,6 +313,6 @@ def _report(
         predict=read_back(model, LabelMaps(Path(request.out, 'labels'))),
         settings=settings,
     )
-    for finding in done.findings:
-        say(finding)
+    for line in shorten(done.findings):
+        say(line)
     return done.findings

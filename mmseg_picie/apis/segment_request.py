@@ -2,6 +2,7 @@
 
 import platform
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,16 @@ class Request:
     refine: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ('seed', 'clusters', 'epochs'):
+            value = getattr(self, name)
+            if isinstance(value, Integral) and not isinstance(value, bool):
+                object.__setattr__(self, name, int(value))  # of numpy, too
+        if not isinstance(self.seed, int):
+            raise ValueError(f'seed must be a whole number, but got {self.seed!r}.')
+        if self.epochs is not None and not isinstance(self.epochs, int):
+            raise ValueError(f'epochs must be a whole number, but got {self.epochs!r}.')
+        if self.minutes is not None and not isinstance(self.minutes, Real):
+            raise ValueError(f'minutes must be a number, but got {self.minutes!r}.')
         if self.recipe not in RECIPES:
             raise ValueError(
                 f'recipe must be one of {", ".join(RECIPES)}, but got {self.recipe!r}.'
@@ -95,11 +106,23 @@ class Request:
                 )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f'seed must be from 0 to 2**32 - 1, but got {self.seed}.')
+        for name in ('weights', 'model'):
+            file = getattr(self, name)
+            if file is not None and not Path(file).is_file():
+                raise FileNotFoundError(f'{name} is {file}, which is no file; give another.')
+        if Path(self.out).exists() and not Path(self.out).is_dir():
+            raise NotADirectoryError(f'out is {self.out}, which is no folder; give another.')
         folder, out = Path(self.folder).resolve(), Path(self.out).resolve()
         if out == folder or folder in out.parents:
             raise ValueError(
                 f'out is {self.out}, which lies in the folder of images {self.folder}, so results '
                 'would be taken for images; give a folder beside it.'
+            )
+        labels = None if self.labels is None else Path(self.labels).resolve()
+        if labels is not None and folder in (labels, *labels.parents):
+            raise ValueError(
+                f'labels is {self.labels}, which lies in the folder of images {self.folder}, so '
+                'label maps would be taken for images; move it beside that folder.'
             )
 
 
@@ -110,9 +133,12 @@ def default_out(folder: str | Path) -> Path:
         folder (str or Path): of the images.
 
     Returns:
-        Path: in the current folder.
+        Path: in the current folder; beside that of the images, if this is the current one or holds
+            it.
     """
-    return Path(f'{Path(folder).resolve().name or "images"}_segments')
+    images = Path(folder).resolve()
+    name = f'{images.name or "images"}_segments'
+    return images.with_name(name) if images in (Path.cwd(), *Path.cwd().parents) else Path(name)
 
 
 def open_results(request: Request, number: int) -> dict[str, Any]:

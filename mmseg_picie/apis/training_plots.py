@@ -18,7 +18,8 @@ from ..visualization.score_plots import (
 )
 from .comparison_plots import DRAWN, read_counts
 from .json_files import read_json
-from .score_logs import read_curves
+from .score_logs import list_logs, read_curves
+from .segment_request import TRAINING
 from .training_logs import Clustered, TrainingLog, read_training
 
 #: Formats of pictures.
@@ -48,7 +49,7 @@ def plot_training(folder: Path, out: Path, formats: Sequence[str] = FORMATS) -> 
     predicts.
 
     Args:
-        folder (Path): its work folder.
+        folder (Path): its work folder, or one of the results of `picie segment`.
         out (Path): folder to write to.
         formats (Sequence[str]): some of :data:`FORMATS`.
 
@@ -59,6 +60,8 @@ def plot_training(folder: Path, out: Path, formats: Sequence[str] = FORMATS) -> 
         FileNotFoundError: If the folder holds no log of a training.
         ValueError: If a file of the training is broken.
     """
+    if not list_logs(folder) and list_logs(folder / TRAINING):
+        folder = folder / TRAINING
     log, scores = read_training(folder), read_curves(folder)
     parts = folder.resolve().parts
     # `picie compare` has a folder for each seed of a config.

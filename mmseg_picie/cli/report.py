@@ -97,8 +97,8 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         labels=labels,
         settings=run_history.describe_settings(found, cfg),
     )
-    for finding in done.findings:
-        print(f'  {printable(finding)}')
+    for line in report.shorten(done.findings):
+        print(f'  {printable(line)}')
     shown = f' ({done.num_shown} of them shown)' if done.num_shown < done.num_images else ''
     size = Path(args.out).stat().st_size / 1e6
     images = 'image' if done.num_images == 1 else 'images'

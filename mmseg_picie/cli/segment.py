@@ -22,7 +22,12 @@ _OF_TRAINING = ('clusters', 'recipe', 'epochs', 'minutes', 'seed', 'labels', 'we
 
 
 def _number_or_auto(word: str) -> int | str:
-    return word if word == 'auto' else int(word)
+    try:
+        return word if word == 'auto' else int(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'must be a whole number of at least 2, or auto, but is {word!r}'
+        ) from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

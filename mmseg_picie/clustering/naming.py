@@ -44,10 +44,14 @@ def name_clusters(
         palette (Sequence[Sequence[int]], optional): their RGB colours.
 
     Returns:
-        ClusterNames: clusters without a class are called 'cluster k' and get colours of their own.
+        ClusterNames: clusters without a class are called 'cluster k' and get colours of their own,
+            which no class has.
     """
     names, colours = [], []
-    own_colours = distinct_palette(len(cluster_to_class))
+    number, taken = len(cluster_to_class), {tuple(colour) for colour in palette or ()}
+    (*own_colours,) = distinct_palette(number + len(taken))
+    spare = (colour for colour in own_colours[number:] if tuple(colour) not in taken)
+    own_colours = [c if tuple(c) not in taken else next(spare) for c in own_colours[:number]]
     for cluster, label in enumerate(cluster_to_class):
         known = label != UNMATCHED and classes is not None and label < len(classes)
         names.append(classes[label] if known and classes else f'cluster {cluster}')

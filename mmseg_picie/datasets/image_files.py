@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from mmengine.logging import print_log
 from PIL import ExifTags, Image
 
 from ..printing import show_name
 from ..threads import get_threads
 from .image_reading import is_for_rasterio, open_image, read_image, refuse_wide
+from .stretching import find_limits
 
 Item = TypeVar('Item')
 
@@ -154,6 +156,8 @@ def check_image(path: str | Path, stretch: str = 'none') -> None:
     mode = _check_whole(path)
     if stretch == 'none':
         refuse_wide(mode, path)
+    elif mode.startswith('F'):
+        find_limits(np.zeros((1, 1), np.float32), stretch, show_name(path))
 
 
 def check_label_map(path: str | Path, channels: int = 1) -> None:

@@ -14,12 +14,14 @@ _MARKS = {
 }
 
 
-def read_lines(path: str | Path) -> list[str]:
+def read_lines(path: str | Path, what: str = 'image list', entry: str = 'image') -> list[str]:
     """Read the lines of a list, without white space at their ends and without empty ones.
 
     Args:
         path (str or Path): text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; lines end
             as on any system.
+        what (str): what the file is, for messages.
+        entry (str): what a line is the name of, likewise.
 
     Returns:
         list[str]: at least one line.
@@ -35,20 +37,18 @@ def read_lines(path: str | Path) -> list[str]:
     except UnicodeDecodeError as error:
         number = content.count(b'\n', 0, error.start) + 1
         raise ValueError(
-            f'image list {path} must be text in UTF-8, but line {number} is not; save it so.'
+            f'{what} {path} must be text in UTF-8, but line {number} is not; save it so.'
         ) from error
     if '\0' in text:
-        raise ValueError(
-            f'image list {path} must be text in UTF-8, but holds zeros; save it as UTF-8.'
-        )
+        raise ValueError(f'{what} {path} must be text in UTF-8, but holds zeros; save it as UTF-8.')
     lines = [line.strip() for line in re.split('\r\n|\n|\r', text)]
     found: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if line and found.setdefault(line, number) != number:
             raise ValueError(
-                f'image list {path} must name each image once, but {line} is in the lines '
+                f'{what} {path} must name each {entry} once, but {line} is in the lines '
                 f'{found[line]} and {number}; take one of them out.'
             )
     if not found:
-        raise ValueError(f'image list {path} is empty; it needs one name a line.')
+        raise ValueError(f'{what} {path} is empty; it needs one name a line.')
     return list(found)

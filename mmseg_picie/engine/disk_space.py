@@ -30,7 +30,7 @@ def check_disk_space(folder: str, size: int, number: int, at_once: int) -> None:
     if free < size * at_once:
         raise OSError(
             need.format(f'a training needs {at_once} checkpoints')
-            + ' at once; free some space, or give another --work-dir.'
+            + ' at once; free some space, or give a folder on another disk.'
         )
     print_log(
         need.format(f'the training will write {number} checkpoints')

@@ -44,7 +44,7 @@ def lock_folder(folder: str) -> None:
     except Timeout:
         raise FolderInUse(
             f'{folder} is in use by another training{_describe(holder)}; wait for its end, or give '
-            'another --work-dir.'
+            'another folder.'
         ) from None
     except (OSError, NotImplementedError) as error:
         if not isinstance(error, NotImplementedError) and error.errno not in NO_LOCKS:

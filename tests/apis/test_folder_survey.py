@@ -1,5 +1,6 @@
 """A folder of made files: what is in it is known, and is what the survey says."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image, ImageEnhance
 
 from mmseg_picie.apis import folder_survey
 from mmseg_picie.apis.folder_survey import describe_survey, survey_folder
+from mmseg_picie.datasets.image_files import check_image, find_faults
 from mmseg_picie.datasets.scenes import draw_scene
 
 
@@ -146,3 +148,27 @@ def test_files_of_several_pages_are_named(tmp_path):
     assert survey.stacks == ['moving.webp', 'stack.tif']
     (line,) = [line for line in describe_survey(survey) if 'pages' in line]
     assert line == '2 of several pages, of which only the first is seen: moving.webp, stack.tif'
+
+
+@pytest.mark.filterwarnings('ignore:Dataset has no geotransform')
+def test_files_of_many_bands_are_seen_as_they_are_read(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    bands = np.stack([np.asarray(photo(1, 60, 90))[..., c % 3] for c in range(5)])
+    profile = dict(driver='GTiff', count=5, height=60, width=90, dtype='uint8')
+    with rasterio.open(tmp_path / 'many.tif', 'w', **profile) as file:
+        file.write(bands)
+    with rasterio.open(tmp_path / 'high.tif', 'w', **profile | dict(dtype='float32')) as file:
+        file.write(bands.astype(np.float32))
+    survey = survey_folder(tmp_path)
+    assert survey.names == ['many.tif'] and survey.sizes.tolist() == [[90, 60]]
+    assert list(survey.unreadable) == ['high.tif']
+    assert survey_folder(tmp_path, 'percentile').names == ['high.tif', 'many.tif']
+
+
+def test_what_a_survey_leaves_out_is_what_a_data_set_refuses(tmp_path):
+    photo(1).save(tmp_path / 'a.png')
+    Image.fromarray(np.ones((20, 30), np.float32)).save(tmp_path / 'high.tif')
+    for stretch, is_left_out in (('none', True), ('full', True), ('percentile', False)):
+        assert ('high.tif' in survey_folder(tmp_path, stretch).unreadable) == is_left_out
+        (fault,) = find_faults(partial(check_image, stretch=stretch), [tmp_path / 'high.tif'])
+        assert (fault is not None) == is_left_out

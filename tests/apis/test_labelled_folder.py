@@ -17,14 +17,14 @@ def write(path: Path, array) -> None:
 @pytest.fixture
 def images(tmp_path) -> Path:
     for name in ('a/1.jpg', 'a/2.PNG', 'b/1.jpeg', '3.tif'):
-        write(tmp_path / 'images' / name, np.zeros((4, 6, 3)))
+        write(tmp_path / 'images' / name, np.zeros((2, 2, 3)))
     return tmp_path / 'images'
 
 
 @pytest.fixture
 def labels(tmp_path) -> Path:
     write(tmp_path / 'labels' / 'a/1.png', [[0, 2], [255, 0]])
-    write(tmp_path / 'labels' / 'b/1.png', [[1, 1]])
+    write(tmp_path / 'labels' / 'b/1.png', [[1, 1], [1, 1]])
     write(tmp_path / 'labels' / 'c/1.png', [[7, 1]])  # of no image, so its ids do not count
     return tmp_path / 'labels'
 
@@ -54,16 +54,36 @@ def test_label_maps_without_images_are_refused(images, tmp_path):
 
 
 def test_one_label_map_of_two_images_is_refused(images, labels):
-    write(images / 'a/1.bmp', np.zeros((4, 6, 3)))
+    write(images / 'a/1.bmp', np.zeros((2, 2, 3)))
     with pytest.raises(ValueError, match='is the label map of a/1.bmp and of a/1.jpg'):
         find_labelled(images, labels)
 
 
 def test_label_maps_in_colour_or_without_a_class_are_refused(images, labels):
-    write(labels / 'a/1.png', np.zeros((4, 6, 3)))
+    write(labels / 'a/1.png', np.zeros((2, 2, 3)))
     with pytest.raises(ValueError, match='must have one channel of 8 bits'):
         find_labelled(images, labels)
-    write(labels / 'a/1.png', [[255, 255]])
-    write(labels / 'b/1.png', [[255]])
+    write(labels / 'a/1.png', np.full((2, 2), 255))
+    write(labels / 'b/1.png', np.full((2, 2), 255))
     with pytest.raises(ValueError, match='hold no class, only 255'):
+        find_labelled(images, labels)
+
+
+def test_a_label_map_of_another_size_is_refused_before_any_training(images, labels):
+    write(labels / 'a/1.png', np.zeros((9, 5)))
+    with pytest.raises(ValueError, match=r'1.png is 5 x 9 pixels, but its image .*1.jpg is 2 x 2;'):
+        find_labelled(images, labels)
+
+
+def test_a_folder_without_label_maps_is_called_so(images, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='labels is .*empty, which holds no label map'):
+        find_labelled(images, tmp_path / 'empty')
+    with pytest.raises(FileNotFoundError, match='labels is .*missing, but there is no such folder'):
+        find_labelled(images, tmp_path / 'missing')
+
+
+def test_a_class_that_is_named_twice_is_refused_as_a_class(images, labels):
+    (labels / 'classes.txt').write_text('a\nb\na\n')
+    with pytest.raises(ValueError, match='list of classes .* must name each class once, but a is'):
         find_labelled(images, labels)

@@ -1,6 +1,7 @@
 """A folder of images in, segments out, as a person without labels and config would have it."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from mmseg_picie.apis.folder_survey import survey_folder
 from mmseg_picie.apis.legends import choose_ids
 from mmseg_picie.apis.model_file import read_model
 from mmseg_picie.apis.prediction import Source
+from mmseg_picie.apis.report import shorten
 from mmseg_picie.apis.segment import Request, read_back, segment
 from mmseg_picie.apis.segment_config import build_config
-from mmseg_picie.apis.segment_request import open_results
+from mmseg_picie.apis.segment_request import default_out, open_results
 from mmseg_picie.apis.segment_result import LabelMaps, SegmentResult
 from mmseg_picie.apis.suggest_k import Advice, check_range
 from mmseg_picie.cli import main
@@ -56,6 +58,11 @@ def offline(monkeypatch):
         (dict(scale='huge'), 'scale must be auto, train, full'),
         (dict(stretch='wide'), "'wide'"),
         (dict(epochs=0), 'epochs must be positive, but got 0'),
+        (dict(epochs=1.5), 'epochs must be a whole number, but got 1.5'),
+        (dict(epochs='1'), "epochs must be a whole number, but got '1'"),
+        (dict(minutes='1'), "minutes must be a number, but got '1'"),
+        (dict(seed=1.5), 'seed must be a whole number, but got 1.5'),
+        (dict(seed=None), 'seed must be a whole number, but got None'),
         (dict(minutes=-1), 'minutes must be positive, but got -1'),
         (dict(minutes=float('nan')), 'minutes must be positive'),
         (dict(minutes=1, epochs=2), 'give one of them'),
@@ -228,3 +235,64 @@ def test_every_seed_of_a_request_can_advise_a_number(tmp_path, monkeypatch, seed
     monkeypatch.setattr(segmenting, 'write_advice', lambda *args: None)
     request = Request(str(tmp_path / 'in'), str(tmp_path), clusters='auto', seed=seed)
     assert segmenting._choose_clusters(request, Config(), {}, verbose=False) == 3
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    given = dict(seed=np.int64(3), clusters=np.int32(4), epochs=np.uint8(2))
+    request = Request(str(tmp_path / 'in'), str(tmp_path / 'out'), **given)
+    assert json.loads(json.dumps([request.seed, request.clusters, request.epochs])) == [3, 4, 2]
+
+
+def test_files_that_are_not_there_are_refused_at_once(tmp_path):
+    place, out = str(tmp_path / 'in'), str(tmp_path / 'out')
+    for name in ('weights', 'model'):
+        with pytest.raises(FileNotFoundError, match=f'{name} is nothing, which is no file'):
+            Request(place, out, **{name: 'nothing'})
+    (tmp_path / 'out').touch()
+    with pytest.raises(NotADirectoryError, match='out is .*, which is no folder'):
+        Request(place, out)
+
+
+def test_label_maps_must_not_lie_among_the_photographs(photos, tmp_path):
+    (photos / 'labels').mkdir()
+    with pytest.raises(ValueError, match='labels is .*, which lies in the folder of images'):
+        Request(str(photos), str(tmp_path / 'out'), labels=str(photos / 'labels'))
+
+
+def test_results_lie_beside_a_folder_that_one_is_in(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert default_out('photos') == Path('photos_segments')
+    monkeypatch.chdir(photos / 'day 1')
+    for folder in ('..', photos):
+        assert default_out(folder) == tmp_path / 'photos_segments'
+    assert default_out('.') == photos / 'day 1_segments'
+
+
+def test_an_image_that_was_replaced_is_segmented_again(photos, tmp_path):
+    """By a newer file, and by an older one of another size."""
+    result = segment(photos, tmp_path / 'out', clusters=3, recipe='quick')
+    before = {name: np.asarray(result.maps[name]) for name in result.maps}
+    first, second, *_ = sorted(photos.rglob('*.jpg'))
+    Image.new('RGB', (110, 80)).save(first)
+    Image.fromarray(draw_scene(3, 9, 60, 90)[0]).save(second)
+    os.utime(second, (0, 0))
+    result = segment(photos, tmp_path / 'out', clusters=3, recipe='quick')
+    names = [path.relative_to(photos).with_suffix('').as_posix() for path in (first, second)]
+    assert len(np.unique(result.maps[names[0]])) == 1
+    assert np.asarray(result.maps[names[1]]).shape == (60, 90)
+    for name in before.keys() - set(names):
+        np.testing.assert_array_equal(result.maps[name], before[name])
+
+
+def test_a_name_that_is_no_text_ends_in_a_report(photos, tmp_path):
+    source = next(photos.rglob('*.jpg')).read_bytes()
+    Path(os.fsdecode(os.fsencode(photos) + b'/bad\xff.jpg')).write_bytes(source)
+    result = segment(
+        photos, tmp_path / 'out', clusters=3, recipe='quick', labels=tmp_path / 'labels'
+    )
+    assert 'udcff' in (result.out / 'report.html').read_text()
+
+
+def test_findings_beyond_ten_are_counted():
+    assert shorten(['a'] * 10) == ['a'] * 10
+    assert shorten(['a'] * 12) == ['a'] * 10 + ['and 2 more, in the report']

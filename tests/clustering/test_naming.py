@@ -15,6 +15,15 @@ def test_clusters_take_the_name_and_colour_of_their_class():
     assert names.palette == [[4, 5, 6], own, [1, 2, 3], [4, 5, 6]]
 
 
+def test_a_cluster_without_a_class_has_the_colour_of_no_class():
+    palette = distinct_palette(3)
+    names = name_clusters([2, -1, 0, -1], ['a', 'b', 'c'], palette)
+    assert names.palette[0] == palette[2] and names.palette[2] == palette[0]
+    assert names.palette[3] == distinct_palette(4)[3]  # its own is free
+    colours = {tuple(colour) for colour in names.palette} | {tuple(colour) for colour in palette}
+    assert len(colours) == 5
+
+
 def test_clusters_without_classes_have_names_and_colours_of_their_own():
     for names in (name_clusters([-1, -1, -1]), name_clusters([0, 1, 2])):
         assert names.classes == ('cluster 0', 'cluster 1', 'cluster 2')

@@ -37,7 +37,7 @@ def render_report(facts: ReportFacts) -> str:
     script = '\n'.join((_HERE / name).read_text('utf-8') for name in _SCRIPTS)
     script = f"'use strict';\n(() => {{\n{script}\n}})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
+    page = (
         _environment()
         .get_template('page.html')
         .render(
@@ -53,6 +53,8 @@ def render_report(facts: ReportFacts) -> str:
             findings=_group(facts),
         )
     )
+    # A file's name may hold bytes that are no character.
+    return page.encode(errors='backslashreplace').decode()
 
 
 @cache
