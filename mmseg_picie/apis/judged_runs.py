@@ -116,12 +116,14 @@ def pick(judged: Mapping[str, Mapping[int, Mapping[str, float]]], figure: str = 
 
     Returns:
         dict: by row ``seed``, and, if mIoU is known, ``mIoU`` of it, its ``gain`` over the mean
-            seed and its ``loss`` to the best one. Rows without the figure are left out.
+            seed and its ``loss`` to the best one. Rows without the figure, or with the same one
+            of all seeds, are left out.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for name, by_seed in judged.items():
         known = {s: run for s, run in by_seed.items() if not np.isnan(run.get(figure, np.nan))}
-        if not known:
+        found = [run[figure] for run in known.values()]
+        if not found or (len(found) > 1 and np.ptp(found) == 0):  # it prefers none
             continue
         seed = max(known, key=lambda key: known[key][figure])
         chosen[name] = dict(seed=seed)

@@ -89,7 +89,7 @@ def prepare(cfg: Config, runs: Sequence[Run], subset_seed: int) -> list[Job]:
     jobs = []
     for run in runs:
         own, images = copy.deepcopy(cfg), choose_images(num_images, run.fraction, subset_seed)
-        remark = set_weights(own, run.source.format(seed=run.seed))
+        remark = set_weights(own, run.source.replace('{seed}', str(run.seed)))
         own.train_dataloader.dataset.indices = images
         own.randomness = dict(own.get('randomness') or {}, seed=run.seed)
         own.default_hooks.checkpoint.update(interval=-1, save_last=False)

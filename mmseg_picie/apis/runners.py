@@ -60,12 +60,23 @@ def build_runner(cfg: Config, verbose: bool = True, trains: bool = False) -> Run
     return runner
 
 
+#: Default hooks that mmengine adds by itself, and leaves out where a config sets them to None.
+_OWN_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+
+
 class WholeConfig(Runner):
     """A runner that writes its config as a whole, checks its ranks, and ends its workers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._loaders: WeakSet[DataLoader] = WeakSet()
         super().__init__(*args, **kwargs)
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """Register them; one that a child config sets to None is left out."""
+        given = hooks or {}
+        super().register_default_hooks(
+            {name: hook for name, hook in given.items() if hook is not None or name in _OWN_HOOKS}
+        )
 
     def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
         """Build a data loader, whose workers end with the run."""

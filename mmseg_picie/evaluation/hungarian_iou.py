@@ -15,6 +15,7 @@ from mmseg.registry import METRICS
 from numpy.typing import NDArray
 from prettytable import PrettyTable
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ..clustering import (
     UNMATCHED,
@@ -144,12 +145,7 @@ class HungarianIoUMetric(BaseMetric):
                 ``seg_logits`` or ``cluster_to_class`` (for the number of clusters); perhaps
                 ``pred_view_sem_seg``.
         """
-        if not self.dataset_meta.get('classes'):
-            raise ValueError(
-                'HungarianIoUMetric needs the names of the classes; set metainfo=dict(classes=...) '
-                'of the data set.'
-            )
-        num_classes = len(self.dataset_meta['classes'])
+        self._check_classes()
         for sample in data_samples:
             clusters = _predictions(sample)
             labels = _to_numpy(sample['gt_sem_seg']['data'])[0]
@@ -157,19 +153,7 @@ class HungarianIoUMetric(BaseMetric):
                 num_clusters = len(sample['seg_logits']['data'])
             else:  # left out of a large image
                 num_clusters = np.shape(sample['cluster_to_class'])[1]
-            try:
-                counts = np.stack(
-                    [
-                        confusion_matrix(labels, view, num_classes, num_clusters, self.ignore_index)
-                        for view in clusters
-                    ]
-                )
-            except ValueError as error:
-                file = sample.get('seg_map_path') or sample.get('img_path', 'an image')
-                raise ValueError(
-                    f'{file} cannot be scored: {error}; convert the label maps, or check the data '
-                    'by `picie check-data`.'
-                ) from error
+            counts = self._count(sample, labels, clusters, num_clusters)
             # An image shows few classes and clusters, and there may be thousands of images.
             indices = np.flatnonzero(counts)
             stored = self._stored_map(sample)
@@ -178,6 +162,60 @@ class HungarianIoUMetric(BaseMetric):
             self.results.append(_ImageCounts(indices, values, counts.shape, stored, views))
             if self.output_dir is not None:
                 self._write(sample, clusters[0], stored, num_clusters)
+
+    def check(self, dataset: Dataset, num_clusters: int, most: int = 8) -> None:
+        """Refuse before a training what would end its first validation.
+
+        Args:
+            dataset (Dataset): of the validation.
+            num_clusters (int): K.
+            most (int): images whose labels are looked at, evenly spread.
+
+        Raises:
+            ValueError: If settings do not fit the classes or clusters, or one of these label maps
+                has another size than its image or an id that is no class.
+        """
+        self._check_classes()
+        num_classes = len(self.dataset_meta['classes'])
+        self._groups()
+        if self.legacy_groups:
+            self._legacy_confusion(np.zeros((num_classes, num_clusters), np.int64))
+        if 'image-level' in self.matchings:
+            nothing = np.zeros((1, num_classes, num_clusters), np.int64)
+            match_images(nothing, background_cluster=self.background_cluster)
+        indices = np.linspace(0, len(dataset) - 1, min(most, len(dataset)))  # type: ignore[arg-type]
+        for index in indices.astype(int).tolist():
+            sample = dataset[index]['data_samples'].to_dict()
+            if 'gt_sem_seg' in sample:
+                labels = _to_numpy(sample['gt_sem_seg']['data'])[0]
+                clusters = np.zeros((1, *sample.get('ori_shape', labels.shape)), np.int64)
+                self._count(sample, labels, clusters, num_clusters)
+
+    def _check_classes(self) -> None:
+        if not self.dataset_meta.get('classes'):
+            raise ValueError(
+                'HungarianIoUMetric needs the names of the classes; set metainfo=dict(classes=...) '
+                'of the data set.'
+            )
+
+    def _count(
+        self, sample: Mapping[str, Any], labels: NDArray, clusters: NDArray, num_clusters: int
+    ) -> NDArray[np.int64]:
+        """(V, C, K) pixels of an image with labels (H, W) and clusters (V, H, W)."""
+        num_classes = len(self.dataset_meta['classes'])
+        try:
+            return np.stack(
+                [
+                    confusion_matrix(labels, view, num_classes, num_clusters, self.ignore_index)
+                    for view in clusters
+                ]
+            )
+        except ValueError as error:
+            file = sample.get('seg_map_path') or sample.get('img_path', 'an image')
+            raise ValueError(
+                f'{file} cannot be scored: {error}; convert the label maps, or check the data by '
+                '`picie check-data`.'
+            ) from error
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Match and score.

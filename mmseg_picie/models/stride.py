@@ -64,6 +64,22 @@ def _is_multiple(side: int, unit: int) -> bool:
     return statically_known_true(side % unit == 0)
 
 
+def find_only_size(network: nn.Module) -> tuple[int, int] | None:
+    """The one size of images that a network of timm takes.
+
+    Args:
+        network (nn.Module): any.
+
+    Returns:
+        tuple[int, int] or None: height and width; None if it takes others as well.
+    """
+    for module in network.modules():
+        size = getattr(module, 'img_size', None)
+        if getattr(module, 'strict_img_size', False) and size is not None:
+            return (int(size[0]), int(size[1]))
+    return None
+
+
 @torch.no_grad()
 def measure_stride(network: nn.Module) -> int:
     """Pixels of an image for one pixel of the coarsest map of a network.
@@ -80,22 +96,24 @@ def measure_stride(network: nn.Module) -> int:
     Raises:
         Exception: What the network raises, if it takes none of the images.
     """
+    only = find_only_size(network)
+    tried = [(side, side) for side in _TRIED_SIDES] if only is None else [only]
     weight = next(network.parameters(), torch.empty(0))
     modes = [(module, module.training) for module in network.modules()]
     network.eval()  # running statistics stay, and nothing is drawn
     try:
-        for side in _TRIED_SIDES:
-            image = torch.zeros(1, 3, side, side, device=weight.device, dtype=weight.dtype)
+        for size in tried:
+            image = torch.zeros(1, 3, *size, device=weight.device, dtype=weight.dtype)
             try:
                 with without_autocast(weight.device.type):
                     maps = network(image)
             except (AssertionError, RuntimeError, ValueError):  # a side that it does not take
-                if side == _TRIED_SIDES[-1]:
+                if size == tried[-1]:
                     raise
                 continue
             levels = maps if isinstance(maps, Sequence) else [maps]
-            sides = [min(x.shape[2:]) for x in levels if isinstance(x, Tensor) and x.ndim == 4]
-            return round(side / min(sides, default=side))
+            sides = [x.shape[2] for x in levels if isinstance(x, Tensor) and x.ndim == 4]
+            return round(size[0] / min(sides, default=size[0]))
     finally:
         for module, mode in modes:
             module.training = mode
@@ -107,14 +125,29 @@ class StrideFitting:
 
     backbone: nn.Module
     _stride: int | None = None
+    _only_size: tuple[int, int] | None = None
 
     @property
     def stride(self) -> int:
         """Pixels of an image for one pixel of the backbone's coarsest map; measured once."""
         if self._stride is None:
             self._stride = measure_stride(self.backbone)
+            self._only_size = find_only_size(self.backbone)
         return self._stride
 
     def fit_images(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) as the backbone sees them; see :func:`fit_to_stride`."""
-        return fit_to_stride(images, self.stride)
+        """Images (N, 3, H, W) as the backbone sees them; see :func:`fit_to_stride`.
+
+        Raises:
+            ValueError: If the backbone takes images of one other size alone.
+        """
+        images = fit_to_stride(images, self.stride)
+        if self._only_size is not None and self._only_size != tuple(images.shape[2:]):
+            raise ValueError(
+                'the backbone takes images of {} x {} pixels alone, but got {} x {}; set '
+                'dynamic_img_size=True of a vision transformer, strict_img_size=False of a Swin, '
+                'or img_size and the sizes of all pipelines alike.'.format(
+                    *self._only_size, *images.shape[2:]
+                )
+            )
+        return images

@@ -154,3 +154,9 @@ def test_broken_clusters_are_refused_by_their_file(tmp_path):
 )
 def test_only_a_picie_is_judged(config, expected):
     assert is_picie(Config.fromfile(ROOT / 'configs' / f'{config}.py')) == expected
+
+
+def test_a_figure_that_is_the_same_of_all_seeds_chooses_none():
+    """The agreement of two seeds is that of each of them."""
+    judged = dict(a={1: dict(agreement=0.3, mIoU=20.0), 2: dict(agreement=0.3, mIoU=10.0)})
+    assert pick(judged, 'agreement') == {}

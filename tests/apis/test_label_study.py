@@ -152,3 +152,11 @@ def test_finished_runs_are_read_and_not_repeated(
     with pytest.raises(SystemExit):
         main(['few-labels', *words, '--cfg-options', 'optim_wrapper.optimizer.lr=1'])
     assert 'holds a run with other settings' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('source', ['a={foo}.pth', 'a={.pth', 'a={seed'])
+def test_braces_of_a_file_are_no_places_for_words(child, capsys, source):
+    with pytest.raises(SystemExit) as end:
+        main(['few-labels', str(child), '--init', source, '--fractions', '1', '--out', 'out'])
+    assert end.value.code == 2
+    assert source.removeprefix('a=') in capsys.readouterr().err

@@ -179,7 +179,7 @@ OPTIONS = {
     'randomness.seed=None': 'seed',
     'randomness.seed=-1': 'seed',
     'randomness.sed=1': 'did you mean randomness.seed',
-    'default_hooks.clustering=None': 'hook is not None',
+    'default_hooks.clustering=None': "clustering=dict(type='KMeansCentroidHook')",
     'default_hooks.clustering.batch_size=0': 'batch_size',
     'default_hooks.clustering.num_iter=5': 'num_iters',
     'default_hooks.acceleration.frozen_dtype=float31': 'frozen_dtype',

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmseg_picie.apis import runs
 from mmseg_picie.apis.fresh_centroids import fit_fresh_centroids, without_augmentation
 from mmseg_picie.apis.score_logs import read_curves, read_last_scores
 from mmseg_picie.engine import WholeCheckpointHook
@@ -210,3 +211,44 @@ def test_a_command_that_trains_nothing_leaves_the_records_of_a_training(method_c
     assert (work / COUNTS_FILE).read_bytes() == counts
     assert read_curves(work) == curve
     assert read_last_scores(work) == curve[2]
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        ({'val_evaluator.groups': dict(x=[9])}, "group 'x' must list class ids from 0 to 8"),
+        ({'model.decode_head.num_clusters': 6, 'val_evaluator.legacy_groups': True}, 'as many clu'),
+        ({'val_evaluator.matching': 'image-level', 'val_evaluator.background_cluster': 77}, '77'),
+    ],
+)
+def test_what_would_end_the_first_validation_ends_the_training_at_once(
+    tiny_config, options, sentence
+):
+    config = tiny_config(options)
+    with pytest.raises(ValueError, match=sentence):
+        Runner.from_cfg(config).train()
+    assert not list(Path(config.work_dir).glob('*.pth'))
+
+
+def test_a_resumed_run_tells_of_settings_that_it_does_not_take_up(method_config, capfd):
+    Runner.from_cfg(method_config('iic', 'changed', {'train_cfg.max_epochs': 1})).train()
+    for optimizer, sentence in (
+        (dict(type='Adam', lr=0.5), 'optim_wrapper.optimizer.lr is 0.5, but a resumed training'),
+        (dict(type='SGD', lr=0.1, momentum=0.9), 'optim_wrapper.optimizer is SGD, but the'),
+    ):
+        config = method_config('iic', 'changed')
+        config.resume, config.optim_wrapper.optimizer = True, optimizer
+        capfd.readouterr()
+        try:
+            Runner.from_cfg(config).train()
+            told = ''.join(capfd.readouterr())
+        except ValueError as error:
+            told = str(error)
+        assert sentence in told
+
+
+def test_a_hook_that_a_child_sets_to_none_is_left_out(tiny_config):
+    config = tiny_config({'train_cfg.max_epochs': 1})
+    config.default_hooks.decoder = None
+    config.default_hooks.acceleration = None
+    runs.train(config)

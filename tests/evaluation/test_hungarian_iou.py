@@ -406,3 +406,35 @@ def test_a_label_outside_of_the_classes_is_refused_with_its_file():
     sample['seg_map_path'] = 'labels/7.png'
     with pytest.raises(ValueError, match=r'labels/7.png cannot be scored: .* \[0, 3\), but got 7'):
         score(make_metric(), [sample])
+
+
+@pytest.mark.parametrize(
+    ('labels', 'shape', 'sentence'),
+    [
+        (np.full((4, 6), 7), (4, 6), r'a.png cannot be scored: every label must lie in \[0, 3\)'),
+        (
+            np.zeros((4, 6), int),
+            (8, 6),
+            r'a.png cannot be scored: labels and clusters must have on',
+        ),
+        (np.full((4, 6), 255), (4, 6), None),
+        (np.full((4, 6), 2), (4, 6), None),
+    ],
+)
+@pytest.mark.parametrize('place', [0, 5, 9])
+def test_label_maps_are_checked_before_they_are_scored(labels, shape, sentence, place):
+    def sample(index: int) -> dict:
+        meta = dict(ori_shape=shape if index == place else (4, 6), seg_map_path='a.png')
+        data = torch.from_numpy(labels if index == place else np.zeros((4, 6), int))
+        return dict(
+            data_samples=SegDataSample(metainfo=meta, gt_sem_seg=PixelData(data=data[None]))
+        )
+
+    metric = make_metric()
+    metric.dataset_meta = dict(classes=('a', 'b', 'c'))
+    samples = [sample(index) for index in range(10)]
+    if sentence is None:
+        metric.check(samples, num_clusters=5, most=10)
+    else:
+        with pytest.raises(ValueError, match=sentence):
+            metric.check(samples, num_clusters=5, most=10)

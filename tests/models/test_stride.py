@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from torch import nn
 
 from mmseg_picie.datasets.scenes import draw_scene
-from mmseg_picie.models.stride import fit_to_stride, measure_stride
+from mmseg_picie.models.stride import StrideFitting, find_only_size, fit_to_stride, measure_stride
 
 ROOT = Path(__file__).parents[2]
 SIDES = [(96, 128), (97, 130), (80, 113), (111, 95), (33, 200), (1, 8), (16, 8000)]
@@ -118,3 +118,29 @@ def test_borders_have_clusters_like_strips_further_in(clusters_of, side):
         border += np.bincount(clusters[:, :8].ravel()).max() / clusters[:, :8].size / 16
         inside += np.bincount(clusters[:, 32:40].ravel()).max() / clusters[:, 32:40].size / 16
     assert abs(border - inside) < 0.12
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'only'),
+    [
+        ('vit_tiny_patch16_224', {}, (224, 224)),
+        ('vit_tiny_patch16_224', dict(img_size=(64, 96)), (64, 96)),
+        ('vit_tiny_patch16_224', dict(dynamic_img_size=True), None),
+        ('resnet10t', {}, None),
+    ],
+)
+def test_a_network_of_one_size_is_measured_at_it_and_refuses_others(name, options, only):
+    init_default_scope('mmseg')
+    settings = dict(type='TIMMBackbone', features_only=True, pretrained=False)
+    network = MODELS.build(settings | dict(model_name=name) | options)
+    assert find_only_size(network) == only
+    model = StrideFitting()
+    model.backbone = network
+    assert model.stride == (16 if 'vit' in name else 32)
+    images = torch.zeros(1, 3, 128, 160)
+    if only is None:
+        assert model.fit_images(images).shape == images.shape
+        return
+    assert model.fit_images(torch.zeros(1, 3, *only)).shape[2:] == only
+    with pytest.raises(ValueError, match=f'{only[0]} x {only[1]} pixels alone, but got 128 x 160'):
+        model.fit_images(images)

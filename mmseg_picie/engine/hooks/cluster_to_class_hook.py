@@ -48,6 +48,17 @@ class ClusterToClassHook(Hook):
                         f"class; set {name}_evaluator to dict(type='HungarianIoUMetric')."
                     )
 
+    def before_train(self, runner: Runner) -> None:
+        """Refuse what would end the first validation, which may be hours away.
+
+        Raises:
+            ValueError: As of :meth:`.HungarianIoUMetric.check`.
+        """
+        if runner.val_loop is not None:
+            metric = find_hungarian_metric(runner.val_evaluator.metrics)
+            if metric is not None:
+                metric.check(runner.val_dataloader.dataset, _head(runner).num_clusters)
+
     def before_train_epoch(self, runner: Runner) -> None:
         """The clusters change, and the old match does not fit them."""
         _head(runner).cluster_to_class.fill_(UNMATCHED)

@@ -1,6 +1,7 @@
 """Checkpoints with which nothing is lost when a run is killed."""
 
 import inspect
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
@@ -18,6 +20,9 @@ from ..checkpoint_files import POINTER, point_to_whole
 from ..disk_space import check_disk_space, estimate_checkpoint
 from ..distributed import unwrap_model
 from ..folder_lock import free_folder, lock_folder
+
+#: Settings by which kinds of optimisers differ.
+_OF_KINDS = ('alpha', 'betas', 'lambd', 'momentum', 'rho')
 
 
 class _RemovesLater:
@@ -120,6 +125,8 @@ class WholeCheckpointHook(CheckpointHook):
                 f'({", ".join(missing) or "epoch and iter"}); start from its weights instead, by '
                 'load_from without --resume.'
             )
+        if self.save_optimizer and isinstance(runner.optim_wrapper, OptimWrapper):
+            _compare_optimizer(runner.optim_wrapper.optimizer, checkpoint['optimizer'])
         self._resumed = meta
 
     def before_train(self, runner: Runner) -> None:
@@ -260,3 +267,29 @@ def _optimizers(wrapper: OptimWrapper | OptimWrapperDict) -> Iterator[Optimizer]
     wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
     for one in wrappers:
         yield one.optimizer
+
+
+def _compare_optimizer(own: Optimizer, stored: dict) -> None:
+    """Refuse the state of another kind of optimiser, and tell of settings that are not taken up."""
+    name, changed = type(own).__name__, dict[str, tuple[Any, Any]]()
+    for mine, kept in zip(own.param_groups, stored.get('param_groups') or (), strict=False):
+        for key in _OF_KINDS:
+            if (key in mine) != (key in kept):
+                raise ValueError(
+                    f'optim_wrapper.optimizer is {name}, but the checkpoint to resume from holds '
+                    f'the state of another, as {key} says; resume with the optimiser that it was '
+                    'trained with, or start from its weights by load_from without --resume.'
+                )
+        # A schedule changes the rate, and notes where it began.
+        keys = {'initial_lr' if 'initial_lr' in mine else 'lr', 'weight_decay', *_OF_KINDS}
+        for key in keys & mine.keys() & kept.keys():
+            if mine[key] != kept[key] and not ('initial_lr' in kept and key == 'lr'):
+                changed.setdefault(key.removeprefix('initial_'), (mine[key], kept[key]))
+    for key, (mine, kept) in sorted(changed.items()):
+        print_log(
+            f'optim_wrapper.optimizer.{key} is {mine}, but a resumed training goes on with that of '
+            f'its checkpoint, {kept}; to change it, start from the weights by load_from without '
+            '--resume.',
+            logger='current',
+            level=logging.WARNING,
+        )
