@@ -204,6 +204,12 @@ def _describe_building(error: BaseException, text: str, steps: list[Step]) -> st
     if kind is not None:
         name = kind if isinstance(kind, str) else getattr(kind, '__name__', kind)
         what = f'{name} cannot be built{_list_plain(built.get("args"))}'
+    if type(error).__name__ == 'LocalEntryNotFoundError':  # of huggingface_hub
+        return (
+            f'{what}, as its weights are not on this machine and cannot be downloaded; set '
+            "pretrained=False of it, and init_cfg=dict(type='Pretrained', checkpoint=FILE) for "
+            'weights of a file'
+        )
     reason = f'{type(error).__name__}: {text or f"{last.function}: {last.code}"}'
     return f'{what} ({reason}); correct its settings'
 

@@ -55,8 +55,10 @@ class ViewHead(BaseDecodeHead):
         predict_views: Sequence[int],
         align_corners: bool,
     ) -> None:
-        if num_clusters < 2:
-            raise ValueError(f'num_clusters must be at least 2, but got {num_clusters}.')
+        if not isinstance(num_clusters, int) or num_clusters < 2:
+            raise ValueError(
+                f'num_clusters must be a whole number of at least 2, but got {num_clusters!r}.'
+            )
         if not predict_views or not set(predict_views) <= set(range(num_sets)):
             raise ValueError(
                 f'predict_views must name some of the views 0 to {num_sets - 1}, but got '

@@ -179,6 +179,8 @@ OPTIONS = {
     'randomness.seed=None': 'seed',
     'randomness.seed=-1': 'seed',
     'randomness.sed=1': 'did you mean randomness.seed',
+    'default_hooks.clustering.warm_start=maybe': 'warm_start',
+    'model.decode_head.num_clusters=2.5': 'num_clusters must be a whole number',
     'default_hooks.clustering=None': "clustering=dict(type='KMeansCentroidHook')",
     'default_hooks.clustering.batch_size=0': 'batch_size',
     'default_hooks.clustering.num_iter=5': 'num_iters',

@@ -150,3 +150,24 @@ def test_memory_that_does_not_suffice_is_told(capfd):
         with pytest.raises(SystemExit), end_in_a_sentence('picie train', Namespace()):
             raise error
         assert 'use smaller batches' in capfd.readouterr().err
+
+
+def test_weights_that_cannot_be_downloaded_name_the_way_out(tiny, tmp_path, capfd, monkeypatch):
+    timm, errors = pytest.importorskip('timm'), pytest.importorskip('huggingface_hub.errors')
+
+    def offline(*args: object, **kwargs: object) -> None:
+        raise errors.LocalEntryNotFoundError('check your connection')
+
+    monkeypatch.setattr(timm, 'create_model', offline)
+    child = tmp_path / 'child.py'
+    child.write_text(
+        f'_base_ = {str(tiny.config)!r}\nmodel = dict(backbone=dict(_delete_=True, '
+        "type='TIMMBackbone', model_name='resnet10t', features_only=True, pretrained=True))\n"
+    )
+    with pytest.raises(SystemExit) as end:
+        main(['train', str(child), '--work-dir', str(tmp_path / 'run')])
+    assert end.value.code == 2
+    err = capfd.readouterr().err
+    assert (
+        'TIMMBackbone cannot be built' in err and 'cannot be downloaded; set pretrained=Fa' in err
+    )

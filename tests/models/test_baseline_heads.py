@@ -122,7 +122,7 @@ def test_mdc_refuses_to_predict_before_any_clustering():
     ('build', 'message'),
     [
         (lambda: DeepClusterHead(K, D, predict_with='kmeans'), "predict_with .* got 'kmeans'"),
-        (lambda: DeepClusterHead(1, D), 'num_clusters must be at least 2'),
+        (lambda: DeepClusterHead(1, D), 'num_clusters must be a whole number of at least 2'),
         (lambda: IICHead(K, D, max_displacement=-1), 'max_displacement .* got -1'),
         (lambda: IICHead(K, D, marginal_weight=0), 'marginal_weight .* got 0'),
     ],

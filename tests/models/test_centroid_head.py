@@ -168,7 +168,8 @@ def test_views_that_are_not_there_cannot_predict(views):
     ('change', 'message'),
     [
         (dict(class_weight='inverse'), "class_weight must be one of .*'inverse'"),
-        (dict(num_clusters=1), 'num_clusters must be at least 2, but got 1'),
+        (dict(num_clusters=1), 'num_clusters must be a whole number of at least 2, but got 1'),
+        (dict(num_clusters=2.5), 'num_clusters must be a whole number of at least 2, but got 2.5'),
     ],
 )
 def test_an_argument_out_of_range_is_refused_by_name(change, message):

@@ -98,6 +98,11 @@ class KMeansCentroidHook(Hook):
                 raise ValueError(
                     f'{name} of KMeansCentroidHook must be at least 1, but got {value}.'
                 )
+        for name, flag in (('warm_start', warm_start), ('norm_eval', norm_eval)):
+            if not isinstance(flag, bool):
+                raise ValueError(
+                    f'{name} of KMeansCentroidHook must be True or False, but got {flag!r}.'
+                )
         num_init_images = num_init_batches * batch_size
         if max_init_points is not None and max_init_points < num_init_images:
             raise ValueError(
