@@ -17,7 +17,7 @@ from ..datasets.conversion import (
     new_folder,
     read_names,
     read_rgb,
-    read_size,
+    read_stored_size,
     warn_of_counts,
 )
 from ..datasets.potsdam3 import PUBLISHED_COUNTS, decode_colours
@@ -174,8 +174,8 @@ def scene_grid(scene: Scene, options: Options) -> tuple[int, int]:
     Returns:
         Rows and columns of tiles.
     """
-    width, height = read_size(scene.image)
-    label_size = read_size(scene.label)
+    width, height = read_stored_size(scene.image)
+    label_size = read_stored_size(scene.label)
     if label_size != (width, height):
         raise ValueError(
             f'{scene.label} must be as large as its image, {width} x {height}, got '

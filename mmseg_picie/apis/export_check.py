@@ -1,5 +1,6 @@
 """Check an exported file against the model that it was made of, on real images."""
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ from ..datasets.transforms import ResizeCenterCrop
 from ..models import PiCIE
 from ..views import cover
 from .export import Exported, load_runner
-from .prediction import find_sources
+from .prediction import Source, find_sources
 
 #: How far a confidence may be from the model's, and the share of pixels whose id may differ: a
 #: hundred times what rounding makes of it.
@@ -62,7 +64,8 @@ def read_images(
 
     Raises:
         FileNotFoundError: If there are none.
-        ValueError: If one cannot be read, or there are neither inputs nor validation data.
+        ValueError: If none can be read, or there are neither inputs nor validation data. One that
+            cannot be read among others is left out with a warning.
     """
     if inputs:
         sources = find_sources(inputs)
@@ -70,7 +73,7 @@ def read_images(
             [dict(type='LoadImageFromNDArray')]
             + [step for step in cfg.test_pipeline if not step['type'].startswith('Load')]
         )
-        found = (steps(dict(img=read_image(sources[i].path))) for i in _spread(sources, number))
+        found = (steps(dict(img=image)) for image in _read_some(sources, number))
     else:
         if not cfg.get('val_dataloader'):
             raise ValueError(
@@ -82,6 +85,23 @@ def read_images(
     for packed in found:
         image = np.ascontiguousarray(packed['inputs'].permute(1, 2, 0).numpy())
         yield image if size is None else cover(image, size, exact=True)
+
+
+def _read_some(sources: Sequence[Source], number: int) -> Iterator[NDArray[np.uint8]]:
+    """At most so many of the images, evenly spread; a warning for each that cannot be read."""
+    failure: Exception | None = None
+    is_any = False
+    for index in _spread(sources, number):
+        try:
+            image = read_image(sources[index].path)
+        except (OSError, ValueError) as error:
+            failure = error
+            print_log(str(error), logger='current', level=logging.WARNING)
+            continue
+        is_any = True
+        yield image
+    if failure is not None and not is_any:
+        raise failure
 
 
 def find_size(cfg: Config) -> tuple[int, int]:

@@ -113,7 +113,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[..., :3])
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_stored_size(path: Path) -> tuple[int, int]:
     """Read the size of an image from its file's header.
 
     Args:

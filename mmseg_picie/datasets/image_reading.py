@@ -236,8 +236,8 @@ def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
                 return file.read()
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f'{show_name(path)} does not exist; check data_root, data_prefix, ann_file and '
-            'img_suffix of the dataset.'
+            f'{show_name(path)} does not exist; correct the path or the link, or data_root, '
+            'data_prefix, ann_file and img_suffix of the dataset that names it.'
         ) from error
     except OSError as error:
         reason = error.strerror or error

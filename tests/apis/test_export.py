@@ -14,7 +14,7 @@ from mmseg.registry import MODELS
 from PIL import Image
 
 from mmseg_picie.apis import export as exporting
-from mmseg_picie.apis.export_check import check
+from mmseg_picie.apis.export_check import check, read_images
 from mmseg_picie.apis.legends import choose_ids, describe_ids
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
@@ -298,6 +298,19 @@ def test_the_command_checks_on_given_images(trained, tmp_path, capsys):
     words = ['export', *trained, str(out), '--dynamic', '--images', str(folder)]
     assert main(words).num_images == 2
     assert 'any size' in capsys.readouterr().out
+
+
+def test_images_that_cannot_be_read_are_left_out_of_the_check(trained, tmp_path):
+    cfg = Config.fromfile(trained[0])
+    for index, image in enumerate(scenes((90, 120), (90, 120))):
+        Image.fromarray(image).save(tmp_path / f'{index}.png')
+    (tmp_path / 'broken.png').write_bytes(b'no image')
+    (tmp_path / 'gone.png').symlink_to(tmp_path / 'nowhere.png')
+    assert len(list(read_images(cfg, [str(tmp_path)], None, 4))) == 2
+    for index in range(2):
+        (tmp_path / f'{index}.png').unlink()
+    with pytest.raises((FileNotFoundError, ValueError), match='correct the path|repair it'):
+        list(read_images(cfg, [str(tmp_path)], None, 4))
 
 
 @pytest.mark.parametrize(
