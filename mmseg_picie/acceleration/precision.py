@@ -1,5 +1,6 @@
 """The precision of forward passes that nothing is trained through."""
 
+import copy
 import functools
 import platform
 from contextlib import AbstractContextManager
@@ -9,31 +10,39 @@ import torch
 from torch import Tensor, nn
 
 from ..device_limits import without_autocast
-from ..models.frozen_copy import FrozenCopy
 
 FORWARD_DTYPES = ('float32', 'bfloat16', 'auto')
 # Functions of torch.cpu.
 _AMX, _AVX512_BF16 = '_is_amx_tile_supported', '_is_avx512_bf16_supported'
 
 
-class FrozenCopyIn(FrozenCopy):
-    """A frozen copy of an encoder that computes in a precision.
+class FrozenCopyIn(nn.Module):
+    """A copy of an encoder in eval mode, without gradients, that computes in a precision.
 
     Args:
         dtype (str): as of :func:`forward_precision`.
-        encoder (nn.Module): as of :class:`..models.frozen_copy.FrozenCopy`.
+        encoder (nn.Module): maps a batch (N, 3, H, W) to a sequence of tensors. Later changes of it
+            do not change the copy.
     """
 
     def __init__(self, dtype: str, encoder: nn.Module) -> None:
-        super().__init__(encoder)
+        super().__init__()
         self.dtype = dtype
+        if any(weight.requires_grad for weight in encoder.parameters()):
+            encoder = copy.deepcopy(encoder)
+        self.encoder = encoder.requires_grad_(False)
+        self.eval()
 
+    def train(self, mode: bool = True) -> 'FrozenCopyIn':
+        """Stay in eval mode."""
+        return super().train(False)
+
+    @torch.no_grad()
     def forward(self, images: Tensor | list[Tensor]) -> list[Tensor]:
-        """The encoder's maps, float32 whatever they were computed in."""
-        return [level.float() for level in super().forward(images)]
-
-    def _precision(self, device: torch.device) -> AbstractContextManager:
-        return forward_precision(self.dtype, device)
+        """The encoder's maps, float32, of a batch (N, 3, H, W) or of whatever maps it takes."""
+        first = images if isinstance(images, Tensor) else images[0]
+        with forward_precision(self.dtype, first.device):
+            return [level.float() for level in self.encoder(images)]
 
 
 def forward_precision(dtype: str, device: torch.device) -> AbstractContextManager:

@@ -1,7 +1,6 @@
 """An encoder as it is now: what clusters and pseudo-labels are made with."""
 
 import copy
-from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +39,8 @@ class FrozenCopy(nn.Module):
             list[Tensor]: the encoder's maps, float32.
         """
         first = images if isinstance(images, Tensor) else images[0]
-        with self._precision(first.device):
+        with without_autocast(first.device.type):
             return list(self.encoder(images))
-
-    def _precision(self, device: torch.device) -> AbstractContextManager:
-        """The context of a pass."""
-        return without_autocast(device.type)
 
 
 def copy_trained(encoder: nn.Module) -> nn.Module:
