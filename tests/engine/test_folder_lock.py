@@ -59,7 +59,7 @@ def test_the_holder_is_named(hold, tmp_path):
     text = str(caught.value)
     host = socket.gethostname()
     expected = f'process {process.pid} on {host} since 2026-01-02 03:04:05+00:00'
-    assert str(tmp_path) in text and expected in text and '--work-dir' in text
+    assert str(tmp_path) in text and expected in text and 'another folder' in text
 
 
 @pytest.mark.parametrize('about', ['', '[]', '{"pid": 1}', '{"pid": 1, "host"', None])
