@@ -52,6 +52,7 @@ class Row(NamedTuple):
         extras: Extras to install, beside those of a whole run.
         constraints: File that pins versions, if not the newest are wanted.
         steps: Words of pip for what must be installed beforehand.
+        kept: Requirements that the extras must not replace.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Row(NamedTuple):
     extras: str = 'toolbox'
     constraints: Path | None = None
     steps: tuple[tuple[str, ...], ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 ROWS = [
@@ -76,6 +78,7 @@ ROWS = [
             ('--no-build-isolation', '--no-deps', 'mmcv==2.1.0'),
             ('mmengine==0.10.7', 'mmsegmentation==1.2.2', 'ftfy', 'regex'),
         ),
+        kept=('torch<2.9',),  # torchvision would bring the newest
     ),
 ]
 
@@ -162,7 +165,7 @@ def install(row: Row, folder: Path, quick: bool) -> Path:
     extras = ','.join(filter(None, [row.extras, '' if quick else ALL_EXTRAS]))
     more = ('pytest',) if quick else ()
     package = f'{ROOT}[{extras}]' if extras else str(ROOT)
-    for words in (*row.steps, ('--editable', package, *more)):
+    for words in (*row.steps, ('--editable', package, *more, *row.kept)):
         done = subprocess.run(
             [str(python), *_PIP, *pins, *words],
             env=os.environ | {'MMCV_WITH_OPS': '1'},
