@@ -34,7 +34,8 @@ class Predictor(nn.Module):
         self.model = model
         preprocessor = model.data_preprocessor
         # mmseg's images are BGR; a network that gets them as they are takes BGR.
-        self.is_rgb = preprocessor._channel_conversion
+        name = '_channel_conversion'  # upstream's toolbox has it without the underscore
+        self.is_rgb = getattr(preprocessor, name if hasattr(preprocessor, name) else name[1:])
         self.is_normalised = preprocessor._enable_normalize
         self.divisor = (preprocessor.test_cfg or {}).get('size_divisor') or 1
         table = torch.tensor(ids, device=next(model.parameters()).device)

@@ -34,6 +34,12 @@ class PairedViewDataPreProcessor(SegDataPreProcessor):
         pad_val: float = 0,
         seg_pad_val: int = 255,
     ) -> None:
+        for name, values in (('mean', mean), ('std', std)):
+            if values is not None and len(values) not in (1, 3):
+                raise ValueError(
+                    f'{name} of data_preprocessor must have a number for each of R, G and B, but '
+                    f'got {list(values)}.'
+                )
         super().__init__(
             mean=mean,
             std=std,

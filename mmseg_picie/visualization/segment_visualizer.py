@@ -1,6 +1,8 @@
 """mmseg's visualiser, which paints quickly and writes names well inside the segments."""
 
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.structures import PixelData
@@ -8,8 +10,12 @@ from mmseg.registry import VISUALIZERS
 from mmseg.visualization import SegLocalVisualizer
 from numpy.typing import NDArray
 
+from ..evaluation.label_files import write_image
 from .legend_band import add_legend, list_entries
 from .segment_painting import find_widest, paint_segments, write_names
+
+#: What can be painted over an image.
+_KINDS = {'gt_sem_seg', 'pred_sem_seg', 'gt_depth_map', 'pred_depth_map'}
 
 
 @VISUALIZERS.register_module()
@@ -19,6 +25,30 @@ class SegmentVisualizer(SegLocalVisualizer):
     mmseg sorts all pixels of a segment in Python to find a place, and holds a mask of the image for
     each class, which is slow for a large photograph. See ``SegLocalVisualizer`` for the arguments.
     """
+
+    def add_datasample(
+        self, name: str, image: NDArray[np.uint8], data_sample: Any = None, **options: Any
+    ) -> None:
+        """Show an image with its segments, or as it is if it has none.
+
+        Upstream's toolbox fails at an image without segments.
+
+        Args:
+            name (str): what the picture is called.
+            image (NDArray): (H, W, 3) RGB, uint8.
+            data_sample (SegDataSample, optional): with labels or a prediction, or neither.
+            options (Any): as of ``SegLocalVisualizer``.
+        """
+        if data_sample is not None and _KINDS & set(data_sample.keys()):
+            super().add_datasample(name, image, data_sample, **options)
+            return
+        if options.get('show'):
+            self.show(image, win_name=name, wait_time=options.get('wait_time', 0))
+        if options.get('out_file') is not None:
+            os.makedirs(os.path.dirname(options['out_file']) or '.', exist_ok=True)
+            write_image(options['out_file'], image[..., ::-1])
+        else:
+            self.add_image(name, image, options.get('step', 0))
 
     def _get_center_loc(self, mask: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The pixel (x, y) of a mask that is farthest from anything else."""

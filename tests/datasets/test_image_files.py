@@ -196,7 +196,7 @@ def test_file_of_which_the_end_alone_is_right_is_refused_by_name(tmp_path, suffi
 
 
 def test_missing_file_is_refused_as_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match='a.jpg does not exist; check.*img_suffix'):
+    with pytest.raises(FileNotFoundError, match='a.jpg does not exist; correct.*img_suffix'):
         check_images([tmp_path / 'a.jpg'])
 
 
