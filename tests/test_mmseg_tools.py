@@ -21,6 +21,7 @@ from PIL import Image
 
 from mmseg_picie.checkpoint_loading import read_checkpoint
 from mmseg_picie.datasets import SampleKey
+from mmseg_picie.toolbox import find_providers
 
 ROOT = Path(__file__).parents[1]
 TOOLS = Path(mmseg.__file__).parent / '.mim' / 'tools'
@@ -184,6 +185,12 @@ def check_speed(trained, run, folder):
 slow, versions = pytest.mark.slow, pytest.mark.versions
 
 
+not_upstream = pytest.mark.skipif(
+    find_providers()['mmseg'].keys() == {'mmsegmentation'},
+    reason='fails in upstream MMSegmentation 1.2.2 (docs/mmseg-tools.md)',
+)
+
+
 @pytest.mark.parametrize(
     ('tool', 'check'),
     [
@@ -191,7 +198,7 @@ slow, versions = pytest.mark.slow, pytest.mark.versions
         pytest.param('test.py', check_test, marks=versions),
         ('analysis_tools/browse_dataset.py', check_browse),
         ('misc/browse_dataset.py', check_browse_by_backends),
-        ('analysis_tools/get_flops.py', check_flops),
+        pytest.param('analysis_tools/get_flops.py', check_flops, marks=not_upstream),
         ('misc/print_config.py', check_config),
         ('misc/publish_model.py', check_publish),
         ('analysis_tools/analyze_logs.py', check_logs),
