@@ -228,9 +228,13 @@ def read_size(path: str | Path) -> tuple[int, int] | None:
         tuple[int, int] or None: width and height in pixels; None if it is no image that Pillow
             knows.
     """
+    is_local = '://' not in str(path)
+    if is_local and not os.path.isfile(path):  # a pipe would be waited for
+        return None
     try:
-        with open_image(path) as image:
+        # Of a local file, which may be as large as the memory, the header alone is read.
+        with Image.open(path) if is_local else open_image(path) as image:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
             return image.size[::-1] if turned else image.size
-    except (OSError, ValueError):
+    except Exception:  # of many types
         return None

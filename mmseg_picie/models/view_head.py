@@ -55,7 +55,7 @@ class ViewHead(BaseDecodeHead):
         predict_views: Sequence[int],
         align_corners: bool,
     ) -> None:
-        if not isinstance(num_clusters, int) or num_clusters < 2:
+        if num_clusters != int(num_clusters) or num_clusters < 2:
             raise ValueError(
                 f'num_clusters must be a whole number of at least 2, but got {num_clusters!r}.'
             )

@@ -17,6 +17,7 @@ from mmseg_picie.datasets.image_files import (
     decode_image,
     find_faults,
     find_images,
+    read_size,
 )
 
 
@@ -250,3 +251,15 @@ def test_tiny_and_narrow_images_are_whole(tmp_path, size, suffix):
     os.truncate(path, path.stat().st_size // 2)
     with pytest.raises(ValueError, match=f'{path} cannot be read'):
         check_images([path])
+
+
+def test_the_size_of_a_file_is_told_by_its_header(tmp_path, write_image, monkeypatch):
+    """A large image must not be read as a whole for its size."""
+    path = tmp_path / 'a.png'
+    Image.new('RGB', (70, 50)).save(path)
+    monkeypatch.setattr(image_files, 'open_image', None)  # which reads all bytes
+    assert read_size(path) == (70, 50)
+    os.mkfifo(tmp_path / 'pipe.png')
+    (tmp_path / 'text.png').write_text('no image')
+    for name in ('pipe.png', 'text.png', 'none.png'):
+        assert read_size(tmp_path / name) is None
