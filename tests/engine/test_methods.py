@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmseg_picie.apis import runs
 from mmseg_picie.apis.fresh_centroids import fit_fresh_centroids, without_augmentation
 from mmseg_picie.apis.score_logs import read_curves, read_last_scores
+from mmseg_picie.cli import main
 from mmseg_picie.engine import WholeCheckpointHook
 from mmseg_picie.engine.hooks.cluster_to_class_hook import COUNTS_FILE
 
@@ -205,9 +206,9 @@ def test_a_command_that_trains_nothing_leaves_the_records_of_a_training(method_c
     work = Path(config.work_dir)
     counts, curve = (work / COUNTS_FILE).read_bytes(), read_curves(work)
     assert list(curve) == [1, 2]
-    other = without_augmentation(method_config('kept', 'records'))
-    other.load_from = str(work / 'epoch_2.pth')
-    fit_fresh_centroids(Runner.from_cfg(other))
+    config.dump(work / 'again.py')
+    checkpoint = str(work / 'epoch_2.pth')
+    main(['fit-centroids', str(work / 'again.py'), checkpoint, '--work-dir', str(work)])
     assert (work / COUNTS_FILE).read_bytes() == counts
     assert read_curves(work) == curve
     assert read_last_scores(work) == curve[2]
