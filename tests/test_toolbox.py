@@ -86,6 +86,7 @@ def test_this_environment_passes():
     toolbox.check_toolbox()
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason='it reads less of what pip records')
 def test_providers_agree_with_the_standard_library():
     providers = toolbox.find_providers()
     reference = importlib.metadata.packages_distributions()

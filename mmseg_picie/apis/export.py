@@ -81,8 +81,11 @@ def export(model: PiCIE, suffix: str, size: tuple[int, int] | None, ids: Ids) ->
         Exported: its content holds :func:`describe`, too.
 
     Raises:
+        ImportError: If a package is missing.
+        RuntimeError: If torch is too old.
         ValueError: If the network cannot be exported, or not for any size, or the model has a CRF.
     """
+    check_packages(suffix)
     if model.crf is not None:
         raise ValueError(
             'model.crf cannot be exported, as it is no part of the network; export with '

@@ -91,8 +91,8 @@ def write_report(
             model.
         labels (Labels, optional): of some of the images.
         predict (Callable, optional): gives the clusters of an image, (H, W) of its own size, if
-            they were predicted before. By default they are predicted here, at the scale of the
-            config's ``test_pipeline``.
+            they were predicted before. By default they are predicted here, as by
+            :func:`.prediction.predict_files`.
         settings (Mapping[str, str], optional): to be told about the run, by subject.
         seconds (Mapping[str, float], optional): how long what took, such as 'training'.
 

@@ -78,14 +78,7 @@ def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
     path = [_choose('picie', DESCRIPTION, COMMANDS, words[:1])]
     if path == ['convert']:
         path.append(_choose('picie convert', 'Convert ...', CONVERTERS, words[1:2]))
-    module = importlib.import_module('.' + '_'.join(path).replace('-', '_'), __name__)
-    parser = CommandParser(
-        prog=' '.join(['picie', *path]),
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    module.add_arguments(parser)
-    parser.add_argument('--debug', action='store_true', help="show an error's traceback")
+    module, parser = make_parser(path)
     args = parser.parse_words(words[len(path) :])
     # mmengine reads it; torchrun sets it, torch.distributed.launch passes it as an option.
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
@@ -102,6 +95,26 @@ def main(argv: Sequence[str] | None = None, is_program: bool = False) -> Any:
             end_with_parent()
         _load_toolbox(parser, says=not getattr(args, 'show_config', False))
         return _run(module, parser, args)
+
+
+def make_parser(path: Sequence[str]) -> tuple[ModuleType, CommandParser]:
+    """Make the parser of a command.
+
+    Args:
+        path: Name of the command; for `convert`, with what it converts.
+
+    Returns:
+        The module of the command, and its parser.
+    """
+    module = importlib.import_module('.' + '_'.join(path).replace('-', '_'), __name__)
+    parser = CommandParser(
+        prog=' '.join(['picie', *path]),
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    parser.add_argument('--debug', action='store_true', help="show an error's traceback")
+    return module, parser
 
 
 class _ShowVersions(argparse.Action):

@@ -11,27 +11,29 @@ import argparse
 import shlex
 from pathlib import Path
 
+from ..apis.model_store import get_checkpoint
 from ..printing import printable
 from . import common, outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint file, or the name of a released model')
     parser.add_argument('names', metavar='NAMES.json', help='file of names, saved on the report')
     parser.add_argument(
         '--out',
-        help='checkpoint to write (default: CHECKPOINT_named.pth beside it; name the checkpoint '
-        'itself to change it)',
+        help='checkpoint to write (default: CHECKPOINT_named.pth beside it, or NAME_named.pth here '
+        'of a released model; name the checkpoint itself to change it)',
     )
 
 
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there or cannot be written."""
     if not Path(args.checkpoint).is_file():
-        parser.error(
-            f'argument checkpoint: there is no checkpoint file {args.checkpoint}; check the path'
-        )
+        name = args.checkpoint
+        with common.refuse(parser, 'checkpoint'):
+            args.checkpoint = get_checkpoint(name)
+        args.out = args.out or f'{name}_named.pth'  # where models are kept is not ours to write
     if not Path(args.names).is_file():
         parser.error(
             f'argument NAMES.json: there is no file {args.names}; save it on the page of `picie '

@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..apis.model_store import get_checkpoint
 from ..printing import printable
 from . import common, outputs
 
@@ -21,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'run',
         metavar='WORK_DIR_OR_CHECKPOINT',
-        help='work folder of a training or of `picie segment`, a checkpoint, or a model file',
+        help='work folder of a training or of `picie segment`, a checkpoint, a model file, or the '
+        'name of a released model',
     )
     parser.add_argument(
         '--config', help='config of the training (default: the one beside the checkpoint)'
@@ -44,10 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Refuse files that are not there or cannot be written."""
     if not Path(args.run).exists():
-        parser.error(
-            f'argument WORK_DIR_OR_CHECKPOINT: {args.run} does not exist; give the work folder of '
-            'a training, or a checkpoint'
-        )
+        with common.refuse(parser, 'WORK_DIR_OR_CHECKPOINT'):
+            args.run = get_checkpoint(args.run)
     if args.config is not None:
         common.check_config(parser, args)
     for path in args.images or ():

@@ -171,7 +171,7 @@ class CentroidHead(ViewHead):
     def loss_by_views(
         self, views: Sequence[Maps], labels: Sequence[Tensor] = ()
     ) -> dict[str, Tensor]:
-        """Losses of a batch of pixel-aligned views (equations 5 and 6).
+        """Losses of a batch of pixel-aligned views (L_within and L_cross of the paper).
 
         Args:
             views (Sequence[Sequence[Tensor]]): the decoder's maps of each view.

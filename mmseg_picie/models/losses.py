@@ -46,7 +46,8 @@ def view_cross_entropies(
 
     Entry (a, b) is the weighted mean over pixels of
     :math:`-\log \mathrm{softmax}_k(z^a \cdot c^b_k)` at :math:`k = y^b`: features of view a,
-    centroids and pseudo-labels of view b. PiCIE equations 6 and 7, with dot-product logits.
+    centroids and pseudo-labels of view b. They are PiCIE's L_within (a = b) and L_cross, with
+    dot-product logits.
 
     Args:
         embeddings (Sequence[Tensor]): U maps (N, D, H, W), unit length along D, pixel-aligned.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from mmseg_picie.apis import folder_survey
 from mmseg_picie.apis.folder_survey import describe_survey, survey_folder
@@ -138,12 +139,11 @@ def test_files_of_several_pages_are_named(tmp_path):
     first.save(tmp_path / 'stack.tif', save_all=True, append_images=[second])
     first.save(tmp_path / 'moving.webp', save_all=True, append_images=[second])
     first.save(tmp_path / 'phone.jpg', format='MPO', save_all=True, append_images=[second])
-    pages = [first.copy(), first.resize((160, 120)), first.convert('L')]
-    for page, kind in zip(pages, (0, 1, 4), strict=True):
-        page.encoderinfo = dict(tiffinfo={254: kind})
-    pages[0].save(
-        tmp_path / 'pyramid.tif', save_all=True, append_images=pages[1:], tiffinfo={254: 0}
-    )
+    pages = [first, first.resize((160, 120)), first.convert('L')]
+    with AppendingTiffWriter(str(tmp_path / 'pyramid.tif'), True) as file:
+        for page, kind in zip(pages, (0, 1, 4), strict=True):
+            page.save(file, format='TIFF', tiffinfo={254: kind})
+            file.newFrame()
     survey = survey_folder(tmp_path)
     assert survey.stacks == ['moving.webp', 'stack.tif']
     (line,) = [line for line in describe_survey(survey) if 'pages' in line]

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mmseg_picie.apis.cluster_names import fingerprint
 from mmseg_picie.apis.model_file import write_model
+from mmseg_picie.apis.model_store import get_checkpoint
 from mmseg_picie.apis.prediction import load_model
 from mmseg_picie.cli import main
 from mmseg_picie.datasets.scenes.synthetic_scenes import draw_scene
@@ -80,7 +81,8 @@ def test_without_out_the_named_checkpoint_lies_beside_the_original(tiny, names, 
 
 def test_report_refuses_bad_input_in_one_sentence(tiny, sentence, tmp_path):
     (tmp_path / 'empty').mkdir()
-    assert 'nowhere does not exist' in sentence('report', 'nowhere')
+    assert 'no released model of that name' in sentence('report', 'nowhere')
+    assert 'there is no checkpoint file a/nowhere; check' in sentence('report', 'a/nowhere')
     assert 'holds no checkpoint' in sentence('report', 'empty')
     given = ('report', tiny.checkpoint, '--config')
     assert 'there is no file none.py' in sentence(*given, 'none.py')
@@ -111,3 +113,19 @@ def test_name_refuses_bad_input_in_one_sentence(tiny, names, sentence, tmp_path)
     (tmp_path / 'other.json').write_text(json.dumps(content))
     assert 'is for another model' in sentence('name', tiny.checkpoint, 'other.json', *out)
     assert not (tmp_path / 'out.pth').exists()
+
+
+def test_a_released_model_is_taken_by_its_name(tmp_path, monkeypatch, capsys):
+    """What is written lies in the folder of the user, not where models are kept."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(draw_scene(1, 0, 64, 96)[0]).save('image.png')
+    name = 'picie-m_fpn_efficientnet-lite0_scenes'
+    main(['report', name, '--images', 'image.png'])
+    assert 'report.html: 1 image,' in capsys.readouterr().out
+    state = torch.load(get_checkpoint(name), weights_only=True)['state_dict']
+    content = dict(format='mmseg_picie names', version=1, model=fingerprint(state), view=0)
+    content['clusters'] = [dict(id=1, name='grass', colour='#00c000')]
+    (tmp_path / 'names.json').write_text(json.dumps(content))
+    assert main(['name', name, 'names.json'])[1] == 'grass'
+    assert f'{name}_named.pth' in capsys.readouterr().out
+    assert sorted(p.name for p in tmp_path.glob('*.pth')) == [f'{name}_named.pth']

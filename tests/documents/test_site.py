@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import zlib
+from argparse import SUPPRESS
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -12,6 +13,8 @@ pytest.importorskip('mkdocs')
 griffe = pytest.importorskip('griffe')
 
 from mkdocs.exceptions import PluginError  # noqa: E402
+
+from mmseg_picie.cli import COMMANDS, CONVERTERS, make_parser  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -143,3 +146,20 @@ def test_docstrings_lose_roles_and_gain_comments(tmp_path):
     assert part['A'].docstring.value == 'One, of `B`.'
     assert part['C'].docstring is None
     assert part['f'].docstring.value == 'See `x.y`, `z`.'
+
+
+def test_the_page_of_commands_has_every_option():
+    hook = load('commands')
+    page = SimpleNamespace(file=SimpleNamespace(src_uri='commands.md'))
+    text = hook.on_page_markdown('# Commands\n', page, None, None)
+    sections = dict(part.split('\n', 1) for part in text.split('## picie ')[1:])
+    names = [n for n in COMMANDS if n != 'convert'] + [f'convert {n}' for n in CONVERTERS]
+    assert list(sections) == names
+    for name, section in sections.items():
+        _, parser = make_parser(name.split())
+        shown = [action for action in parser._actions if action.help != SUPPRESS]
+        words = [word for action in shown for word in action.option_strings]
+        assert '--debug' in words
+        assert [word for word in words if word not in section.split('options:')[1]] == []
+    other = SimpleNamespace(file=SimpleNamespace(src_uri='faq.md'))
+    assert hook.on_page_markdown('text', other, None, None) == 'text'

@@ -30,10 +30,10 @@ _DEFAULTS: Mapping = MappingProxyType({})
 class PairedViews(BaseTransform):
     """Views of one image: own photometric draws, one shared geometric draw (PiCIE section 3).
 
-    The base image is the centre of the image at ``base_size``, or all of it. View 1 is the base
-    after its photometric draw, cropped, flipped and resized to ``view_size``. View 2 is the whole
+    The base image is the centre of the image at ``base_size``, or all of it. View 0 is the base
+    after its photometric draw, cropped, flipped and resized to ``view_size``. View 1 is the whole
     base after its own photometric draw, resized to ``view_size``; the same crop and flip wait, as
-    data, for its feature map. Further views are made as view 2 is; with one view there is view 1
+    data, for its feature map. Further views are made as view 1 is; with one view there is view 0
     alone.
 
     Required keys: ``img`` ((H, W, 3) uint8 BGR), ``rng`` (from :class:`KeyedSegDataset`).

@@ -1,7 +1,7 @@
 """How a decoder begins."""
 
 import torch
-from mmengine.dist import all_reduce, broadcast
+from mmengine.dist import all_reduce, broadcast, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
@@ -30,7 +30,8 @@ class PrincipalDecoderHook(Hook):
     Args:
         num_images (int): training images that are looked at, or all if there are fewer.
         pixels_per_image (int): pixels of each of their maps, chosen at random, or all.
-        batch_size (int): images that are forwarded at once, over all ranks.
+        batch_size (int): images that are forwarded at once, over all ranks: equally many on each,
+            and at least one.
 
     Raises:
         ValueError: If an argument is less than 1, the neck is not a ``SumFPN``, or it has more
@@ -79,7 +80,9 @@ class PrincipalDecoderHook(Hook):
         """Moments of the stacked levels of all views, over all ranks."""
         runner.train_dataloader.sampler.seed = runner.seed
         number = min(self.num_images, len(runner.train_dataloader.dataset))
-        loader = build_clustering_loader(runner, self.batch_size, number)
+        ranks = get_world_size()
+        share = max(1, self.batch_size // ranks)  # sums do not depend on it
+        loader = build_clustering_loader(runner, share * ranks, number)
         generator = torch.Generator().manual_seed(runner.seed)
         was_training = model.training
         model.eval()

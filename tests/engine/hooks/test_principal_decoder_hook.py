@@ -8,7 +8,8 @@ import torch
 from mmengine.runner import Runner
 from sklearn.decomposition import PCA
 
-from mmseg_picie.engine.hooks import PrincipalDecoderHook
+from mmseg_picie.engine import clustering_pass
+from mmseg_picie.engine.hooks import PrincipalDecoderHook, principal_decoder_hook
 
 HOOK = dict(type='PrincipalDecoderHook', num_images=8, batch_size=4)
 
@@ -97,6 +98,23 @@ def test_weights_of_another_checkpoint_are_kept(make_config):
     child.load_from = str(path)
     found = begin(child).model.state_dict()
     assert all(torch.equal(found[key], value) for key, value in neck_of(path).items())
+
+
+@pytest.mark.parametrize(('batch_size', 'ranks', 'share'), [(4, 3, 1), (16, 5, 3), (2, 4, 1)])
+def test_any_number_of_ranks_shares_the_images(make_config, monkeypatch, batch_size, ranks, share):
+    runner = Runner.from_cfg(make_config())
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    for module in (principal_decoder_hook, clustering_pass):
+        monkeypatch.setattr(module, 'get_world_size', lambda: ranks)
+    found = []
+
+    def track(loader, *args):
+        found.append(loader.batch_size)
+        return loader
+
+    monkeypatch.setattr(principal_decoder_hook, 'track', track)
+    PrincipalDecoderHook(num_images=8, batch_size=batch_size).before_train(runner)
+    assert found == [share]
 
 
 def test_a_neck_that_is_no_sum_of_levels_is_refused(make_config):
