@@ -6,14 +6,12 @@ elsewhere builds networks and transforms, and runs nothing else. What would fetc
 file of them, is left out: the weights are in the file.
 """
 
-import io
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
@@ -21,9 +19,9 @@ from mmseg.registry import MODELS, TRANSFORMS
 from torch import Tensor
 
 from ..checkpoint_loading import read_checkpoint
+from ..engine.checkpoint_files import save_whole
 from ..models import PiCIE
 from ..version import __version__
-from ..whole_files import write_whole
 from .prediction import load_model
 
 #: What marks a model file, and the version of its layout.
@@ -78,9 +76,7 @@ def write_model(
         for name, weight in model.named_parameters():
             if weight.ndim > 1:
                 state[name] = _round(name, state[name])
-    content = io.BytesIO()
-    torch.save(dict(meta=meta, state_dict=state), content)
-    write_whole(path, content.getbuffer())
+    save_whole(dict(meta=meta, state_dict=state), path)
 
 
 def read_model(path: str | Path, device: str = 'cpu') -> PiCIE:

@@ -56,7 +56,10 @@ def save_whole(content: Any, path: str | Path) -> None:
     """
     buffer = io.BytesIO()  # torch hides what a file says when it cannot be written
     torch.save(content, buffer)
-    write_whole(path, buffer.getbuffer())
+    # Released even if that fails: Python 3.12.1 crashes when it collects a view that an error
+    # holds.
+    with buffer.getbuffer() as view:
+        write_whole(path, view)
 
 
 def is_whole(path: str | Path) -> bool:
