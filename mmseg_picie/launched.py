@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from typing import NamedTuple
 
 #: Launcher -> names of the variables for a process's number, the number of all, and its number on
@@ -25,6 +26,8 @@ STARTS = {
 }
 #: Processes of one machine, where a launcher of MPI says how many they are.
 _ON_MACHINE = ('OMPI_COMM_WORLD_LOCAL_SIZE', 'MPI_LOCALNRANKS')
+#: What names a job of MPI: of Open MPI from 5 on, and of 4.
+_JOBS_OF_MPI = ('PMIX_NAMESPACE', 'OMPI_MCA_ess_base_jobid')
 #: Ports of jobs where nobody says: the first, which is torchrun's, and how many there are.
 _PORT, _PORTS = 29500, 1000
 
@@ -82,9 +85,46 @@ def find_rank() -> Rank | None:
 
 def is_first() -> bool:
     """Whether this process is the first of its job, or in none."""
-    return all(
-        os.environ.get(name, '0') == '0' for names in VARIABLES.values() for name in names[0]
-    )
+    for names in VARIABLES.values():
+        if all(map(_find, names)):
+            return os.environ[_find(names[0])] == '0'
+    return True
+
+
+def name_job() -> str:
+    """What the innermost launcher calls this job; '' if it has no name for it."""
+    names: tuple[str, ...] = ('SLURM_JOB_ID', 'SLURM_STEP_ID')
+    if os.environ.get('TORCHELASTIC_RUN_ID'):
+        names = ('TORCHELASTIC_RUN_ID',)
+    elif all(map(_find, VARIABLES['mpi'])):
+        names = _JOBS_OF_MPI
+    return ' '.join(f'{name}={os.environ[name]}' for name in names if os.environ.get(name))
+
+
+def check_launcher(launcher: str, resumes: bool) -> None:
+    """Refuse a start that is not what torchrun was asked for.
+
+    Args:
+        launcher: The one that the command was told of, or 'none'.
+        resumes: Whether the training would go on from what it has saved.
+
+    Raises:
+        ValueError: If each process would train alone, or a job that is started again would begin
+            anew, over what it has saved.
+    """
+    if launcher == 'none' and all(map(_find, VARIABLES['pytorch'])):
+        size = os.environ['WORLD_SIZE']
+        if size != '1':
+            raise ValueError(
+                f'torchrun has started {size} processes, each of which would work alone with '
+                '--launcher none; add --launcher pytorch'
+            )
+    limit = os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0')
+    if launcher == 'pytorch' and limit != '0' and not resumes:
+        raise ValueError(
+            f'--max-restarts of torchrun is {limit}, but without --resume a training that is '
+            'started again begins anew, over its checkpoints; add --resume'
+        )
 
 
 def describe_job(launcher: str) -> dict[str, str]:
@@ -106,6 +146,12 @@ def describe_job(launcher: str) -> dict[str, str]:
         MASTER_PORT=os.environ.get('MASTER_PORT') or _find_port(launcher),
     )
     _refuse(launcher, missing + [name for name, value in place.items() if not value])
+    tasks = os.environ.get('SLURM_NTASKS', '1')
+    if launcher == 'slurm' and tasks != '1' and not os.environ.get('SLURM_STEP_NUM_TASKS'):
+        raise ValueError(
+            f'slurm needs a process for each of the {tasks} tasks of the job, but this is its '
+            f'batch script, which runs once; start the job with {STARTS[launcher]}'
+        )
     rank = read_rank(launcher)
     return place | dict(
         RANK=str(rank.number), WORLD_SIZE=str(rank.size), LOCAL_RANK=str(rank.local)
@@ -163,9 +209,16 @@ def _find_port(launcher: str) -> str:
     """A port for the processes of a job to meet at; torchrun says one by itself."""
     if launcher == 'pytorch':
         return ''
-    # Two jobs of Slurm may share a machine.
-    job = int(os.environ['SLURM_JOB_ID']) if _is_number('SLURM_JOB_ID') else 0
-    return str(_PORT + job % _PORTS)
+    # Two jobs may share a machine, and so may two steps of one job of Slurm.
+    if launcher == 'mpi':
+        number = zlib.crc32(os.environ.get(_find(_JOBS_OF_MPI), '').encode())
+    else:
+        job, step = (
+            int(os.environ[name]) if _is_number(name) else 0
+            for name in ('SLURM_JOB_ID', 'SLURM_STEP_ID')
+        )
+        number = job + 101 * step
+    return str(_PORT + number % _PORTS)
 
 
 def _first_of(nodes: str) -> str:

@@ -12,10 +12,10 @@ from mmengine.device import get_device
 from mmengine.dist import barrier, is_distributed
 from torch.distributed.constants import default_pg_timeout
 
-from ..launched import describe_job, read_restart
+from ..launched import check_launcher, describe_job, is_first, read_restart
 
 
-def prepare_launcher(cfg: Config) -> None:
+def prepare_launcher(cfg: Config, trains: bool = False) -> None:
     """Make ready what mmengine needs to start the distributed job that the config asks for.
 
     Whatever launcher it is, mmengine is told what torchrun would have said. On a CPU mmengine's own
@@ -25,10 +25,13 @@ def prepare_launcher(cfg: Config) -> None:
     Args:
         cfg (Config): with `launcher`, which is 'none' or 'pytorch' afterwards; on a CPU its
             `model_wrapper_cfg` is set.
+        trains (bool): whether the job is to train, so that one that is started again must resume.
 
     Raises:
-        ValueError: If the launcher has not started this process, or could not start it again.
+        ValueError: If the launcher has not started this process, could not start it again, or
+            another one has started it.
     """
+    check_launcher(cfg.launcher, bool(cfg.get('resume')) or not trains)
     if cfg.launcher == 'none':
         return
     options = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
@@ -36,6 +39,9 @@ def prepare_launcher(cfg: Config) -> None:
     if port is not None and cfg.launcher != 'pytorch':  # torchrun has chosen one
         os.environ['MASTER_PORT'] = str(port)
     os.environ.update(describe_job(cfg.launcher))
+    if is_first():
+        size, *place = (os.environ[n] for n in ('WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'))
+        print(f'{size} processes meet at {":".join(place)} ...', flush=True)
     cfg.launcher = 'pytorch'
     is_on_cpu, restart = get_device() == 'cpu', read_restart()
     if not is_on_cpu:

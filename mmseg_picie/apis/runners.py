@@ -16,9 +16,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..engine import ConsoleHook
-from ..engine.distributed import check_norms, check_wrapper
+from ..engine.distributed import check_norms, check_same, check_wrapper
 from ..engine.hooks import FittingWeightsHook
+from ..launched import name_job
 from ..models import PiCIE
+from ..version import __version__
 from ..whole_files import write_whole
 from .near_names import registered_types, suggest
 from .quiet import QuietLog
@@ -77,6 +79,28 @@ class WholeConfig(Runner):
         super().register_default_hooks(
             {name: hook for name, hook in given.items() if hook is not None or name in _OWN_HOOKS}
         )
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up the environment; processes of several jobs that have met are refused."""
+        super().setup_env(env_cfg)
+        if self.distributed:
+            given = (self.cfg.get('randomness') or {}).get('seed')
+            check_same(
+                'job, version, seed and work folder',
+                (name_job(), __version__, given, self.cfg.get('work_dir')),
+                'two jobs have met at the port '
+                f'{os.environ.get("MASTER_PORT")}: start each with a MASTER_PORT of its own.',
+            )
+
+    def load_or_resume(self) -> None:
+        """Load or resume, from one state on all ranks."""
+        super().load_or_resume()
+        if self.distributed and self._train_loop is not None:
+            check_same(
+                'epoch and iteration to go on from',
+                (self.epoch, self.iter),
+                'all machines must have one work folder, such as one of the network.',
+            )
 
     def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
         """Build a data loader, whose workers end with the run."""

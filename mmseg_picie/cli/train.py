@@ -42,7 +42,7 @@ def run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     with common.refuse(parser):
         run_options.require_device_for_amp(cfg)
     with common.refuse(parser, '--launcher'):
-        prepare_launcher(cfg)
+        prepare_launcher(cfg, trains=True)
     done = runs.train(cfg, args.verbose)
     if not done.is_main:
         return

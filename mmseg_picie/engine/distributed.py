@@ -48,6 +48,25 @@ def check_wrapper(kind: type[nn.Module] | None) -> None:
         )
 
 
+def check_same(what: str, value: object, why: str) -> None:
+    """Refuse ranks of which one has another value than the others; alone, a rank passes.
+
+    Args:
+        what (str): that is compared, for the message.
+        value (object): this rank's; compared as text.
+        why (str): what that means and what to do, which ends the message.
+
+    Raises:
+        ValueError: On every rank, if they differ.
+    """
+    told = all_gather_object(str(value))
+    other = next((one for one in told if one != told[0]), None)
+    if other is not None:
+        raise ValueError(
+            f'{what} must be the same on all ranks, but got {told[0]} and {other}; {why}'
+        )
+
+
 def check_norms(model: nn.Module, sync_bn: str | None) -> None:
     """Refuse norms over all ranks on CPUs, where torch cannot compute them.
 

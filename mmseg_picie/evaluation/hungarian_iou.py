@@ -91,7 +91,8 @@ class HungarianIoUMetric(BaseMetric):
             carries a map, else cluster ids), in the tree of the images.
         keep_results (bool): that this folder is kept, which MMSegmentation's ``test.py --out`` asks
             every metric for. It always is, so False is refused.
-        collect_device (str): as in ``BaseMetric``.
+        collect_device (str): as in ``BaseMetric``. 'gpu', on CPUs too, has ranks send each other
+            what they found; 'cpu' has them write files into a folder that all of them must share.
         prefix (str, optional): as in ``BaseMetric``.
 
     Raises:
@@ -108,7 +109,7 @@ class HungarianIoUMetric(BaseMetric):
         legacy_groups: bool = False,
         output_dir: str | None = None,
         keep_results: bool = True,
-        collect_device: str = 'cpu',
+        collect_device: str = 'gpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)

@@ -55,7 +55,8 @@ class ImageNetSSubmission(BaseMetric):
         root (str): folder that the images' paths are taken relative to; the data set's
             ``data_root``.
         output_dir (str): folder to write to; made if missing. Give one that holds nothing else.
-        collect_device (str): as in ``BaseMetric``.
+        collect_device (str): as in ``BaseMetric``. 'gpu', on CPUs too, has ranks send each other
+            what they found; 'cpu' has them write files into a folder that all of them must share.
         prefix (str, optional): as in ``BaseMetric``.
     """
 
@@ -63,7 +64,7 @@ class ImageNetSSubmission(BaseMetric):
         self,
         root: str,
         output_dir: str,
-        collect_device: str = 'cpu',
+        collect_device: str = 'gpu',
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)

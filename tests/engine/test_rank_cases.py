@@ -259,6 +259,44 @@ def test_two_machines_train_as_one(found, folder):
     assert_same(folder / 'two' / 'epoch_1.pth', found / 'plain' / 'epoch_1.pth')
 
 
+def start_ranks(folders: list[Path], *options: list) -> list[str]:
+    """Train on two ranks that are started one by one, each in a folder of its own."""
+    port = free_port()
+    processes = []
+    for rank, folder in enumerate(folders):
+        folder.mkdir(exist_ok=True)
+        words = [sys.executable, '-m', 'mmseg_picie.cli', 'train', folder.parent / 'tiny.py']
+        words += ['--launcher', 'mpi', '--work-dir', 'work', *options[rank]]
+        job = dict(PMI_RANK=str(rank), PMI_SIZE='2', MPI_LOCALRANKID=str(rank))
+        place = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=port)
+        processes.append(start(folder, *words, **job, **place))
+    said = [process.communicate(timeout=400)[0] for process in processes]
+    return [f'{process.returncode} {one}' for process, one in zip(processes, said, strict=True)]
+
+
+@pytest.mark.slow
+def test_machines_need_no_folder_in_common_but_the_work_folder(folder):
+    """They validate without one. A rank without the checkpoint is not resumed beside another."""
+    machines = [folder / 'machine_0', folder / 'machine_1']
+    said = start_ranks(machines, *[['--cfg-options', 'train_cfg.max_epochs=1']] * 2)
+    assert [one[0] for one in said] == ['0', '0'], '\n'.join(said)
+    assert 'mIoU' in said[0] and not (machines[0] / '.dist_test').exists()
+    assert not (machines[1] / 'work' / 'epoch_1.pth').exists()
+    said = start_ranks(machines, *[['--resume', '--cfg-options', 'train_cfg.max_epochs=2']] * 2)
+    assert [one[0] for one in said] == ['2', '2'], '\n'.join(said)
+    sentence = 'go on from must be the same on all ranks, but got (1, 5) and (0, 0); all machines'
+    assert sentence in said[0]
+
+
+@pytest.mark.slow
+def test_processes_of_two_jobs_that_have_met_are_refused(folder):
+    machines = [folder / 'machine_2', folder / 'machine_3']
+    seeds = [['--cfg-options', f'randomness.seed={seed}'] for seed in (0, 1)]
+    said = start_ranks(machines, *seeds)
+    assert [one[0] for one in said] == ['2', '2'], '\n'.join(said)
+    assert 'must be the same on all ranks' in said[0] and 'MASTER_PORT of its own' in said[0]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which('mpirun') is None, reason='there is no mpirun')
 def test_processes_of_mpi_train_as_those_of_torchrun(found, folder, run_cases):
