@@ -85,10 +85,8 @@ def find_rank() -> Rank | None:
 
 def is_first() -> bool:
     """Whether this process is the first of its job, or in none."""
-    for names in VARIABLES.values():
-        if all(map(_find, names)):
-            return os.environ[_find(names[0])] == '0'
-    return True
+    numbers = (_find(names[0]) for names in VARIABLES.values())
+    return next((os.environ[name] == '0' for name in numbers if name), True)
 
 
 def name_job() -> str:
