@@ -16,11 +16,13 @@ class BuildWithConfigs(build_py):
 
     def run(self) -> None:
         """Build."""
+        package = Path(self.build_lib, 'mmseg_picie')
+        if not self.editable_mode:
+            shutil.rmtree(package, ignore_errors=True)  # it may hold files of long ago
         super().run()
         if self.editable_mode:
             return
-        folder = Path(self.build_lib, 'mmseg_picie', '.mim')
-        shutil.rmtree(folder, ignore_errors=True)  # a build folder may hold files of long ago
+        folder = package / '.mim'
         for source in self._carried():
             target = folder / source
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -61,20 +61,24 @@ def get_config(name: str | Path) -> Config:
         Config: mmengine's.
 
     Raises:
-        FileNotFoundError: If there is no such file or name; it tells the nearest names.
+        FileNotFoundError: If there is no such file or name; it tells the nearest names, and which
+            lists of models could not be read.
         ValueError: If it cannot be read.
     """
     from .apis.config_files import read_config_file
     from .apis.model_file import read_settings
+    from .apis.model_index import NAME
     from .apis.model_store import get_checkpoint as find_checkpoint
 
     try:
         return read_config_file(str(name))
     except FileNotFoundError as error:
+        if not NAME.fullmatch(str(name)):
+            raise
         try:
             path = find_checkpoint(name)
-        except FileNotFoundError:
-            raise error from None
+        except FileNotFoundError as other:
+            raise FileNotFoundError(f'{error}; {other}') from None
     return read_settings(path)
 
 

@@ -31,6 +31,8 @@ from .checkpoint_types import ALLOWED, Converter
 _LOCK = threading.Lock()
 # Whether the toolbox is reading a checkpoint.
 _TOOLBOX_READS: ContextVar[bool] = ContextVar('toolbox_reads', default=False)
+# Most numbers that are looked at in one go.
+_PIECE = 1 << 20
 
 
 class UnreadableCheckpoint(ValueError):
@@ -54,7 +56,7 @@ def read_checkpoint(
 
     Raises:
         UnreadableCheckpoint: If the file is no checkpoint, is damaged, names anything that is not
-            data, or holds weights that are not finite.
+            data, holds weights that are not finite, or tensors of more numbers than it has.
         OSError: If it cannot be opened.
     """
     name = _describe(path)
@@ -120,14 +122,15 @@ _load.__doc__, _load.__wrapped__ = torch.load.__doc__, torch.load  # type: ignor
 def _allowing(more_types: Sequence[type]) -> Iterator[None]:
     """Within, torch allows this module's types, and none that others have put onto its list."""
     with _LOCK:
-        others = torch.serialization.get_safe_globals()
+        others, own = torch.serialization.get_safe_globals(), [*ALLOWED, *more_types]
         torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals([*ALLOWED, *more_types])
+        torch.serialization.add_safe_globals(own)
         try:
             yield
-        finally:
+        finally:  # other threads may have put types onto it meanwhile
+            added = [kind for kind in torch.serialization.get_safe_globals() if kind not in own]
             torch.serialization.clear_safe_globals()
-            torch.serialization.add_safe_globals(others)
+            torch.serialization.add_safe_globals([*others, *added])
 
 
 def _refuse_what_is_no_checkpoint(name: str, path: str) -> None:
@@ -200,6 +203,14 @@ def _check_content(name: str, found: Any) -> None:
             f"{name} must hold a dict of weights by name in ['state_dict']; give a checkpoint of a "
             'training, or a state dict.'
         )
+    for key, tensor in _find_tensors(found):  # views may share memory, but have no more than it
+        claimed, held = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+        if claimed > held:
+            raise UnreadableCheckpoint(
+                f'{name} is refused, as its tensor {key} claims to be of {claimed:,} bytes, but '
+                f'the file holds {held:,} of them, which are repeated; if you trust where it comes '
+                'from, load it there and save a clone() of the tensor.'
+            )
     wrong = [key for key, value in weights.items() if _is_broken(key, value)]
     if wrong:
         raise UnreadableCheckpoint(
@@ -209,15 +220,36 @@ def _check_content(name: str, found: Any) -> None:
         )
 
 
+def _find_tensors(found: dict) -> Iterator[tuple[str, Tensor]]:
+    """All tensors that have memory of their own, however deep they lie, and what leads to each."""
+    waiting: list[tuple[str, Any]] = [('', found)]
+    seen = set()
+    while waiting:
+        name, item = waiting.pop()
+        if _is_plain(item):
+            yield name, item
+        elif isinstance(item, (dict, list, tuple)) and id(item) not in seen:
+            seen.add(id(item))
+            pairs = item.items() if isinstance(item, dict) else enumerate(item)
+            waiting += [(f'{name}.{key}' if name else str(key), value) for key, value in pairs]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor whose numbers lie in memory one by one."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_nested:
+        return False
+    return value.device.type != 'meta' and not value.is_quantized
+
+
 def _is_broken(key: str, value: Any) -> bool:
     """Whether a tensor holds NaN or infinity; masks of attention hold minus infinity rightly."""
-    if not isinstance(value, Tensor) or not value.is_floating_point():
+    if not _is_plain(value) or not value.is_floating_point():
         return False
-    if value.layout != torch.strided or value.device.type == 'meta' or value.is_quantized:
-        return False
-    if 'mask' in key:
-        return bool(value.isnan().any())
-    return not bool(value.isfinite().all())
+    # Piece by piece, as the answer for all numbers at once takes more memory than they do.
+    for piece in value.reshape(-1).split(_PIECE):
+        if bool(piece.isnan().any() if 'mask' in key else not piece.isfinite().all()):
+            return True
+    return False
 
 
 def _with_meta(checkpoint: Any) -> Any:

@@ -82,9 +82,11 @@ def find_providers() -> dict[str, dict[str, str]]:
     providers: dict[str, dict[str, str]] = {name: {} for name in MINIMUM_VERSIONS}
     for distribution in metadata.distributions():
         for name in _provided_names(distribution):
-            # Names are compared as pip does: Foo_Bar is foo-bar.
-            key = re.sub(r'[-_.]+', '-', distribution.metadata['Name']).lower()
-            providers[name].setdefault(key, distribution.version)
+            title, version = _read_identity(distribution)
+            if title and version:  # else it is what a removal that was stopped has left
+                # Names are compared as pip does: Foo_Bar is foo-bar.
+                key = re.sub(r'[-_.]+', '-', title).lower()
+                providers[name].setdefault(key, version)
     return providers
 
 
@@ -101,6 +103,14 @@ def _provided_names(distribution: metadata.Distribution) -> list[str]:
         return [name for name in MINIMUM_VERSIONS if name in declared]
     record = '\n' + (distribution.read_text('RECORD') or '')
     return [name for name in MINIMUM_VERSIONS if f'\n{name}/__init__.py,' in record]
+
+
+def _read_identity(distribution: metadata.Distribution) -> tuple[str | None, str | None]:
+    """Read name and version of a distribution, as far as they are stated."""
+    try:
+        return distribution.metadata['Name'], distribution.metadata['Version']
+    except (KeyError, OSError, TypeError, ValueError):  # no METADATA, or none that can be read
+        return None, None
 
 
 def _read_version(spec: ModuleSpec | None) -> str | None:

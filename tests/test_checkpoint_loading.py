@@ -4,6 +4,7 @@ import argparse
 import io
 import os
 import pickle
+import threading
 from collections import OrderedDict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from mmseg.apis import init_model
 from mmseg.registry import MODELS
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmseg_picie.checkpoint_loading import UnreadableCheckpoint, guard_toolbox, read_checkpoint
 
@@ -83,6 +85,8 @@ HONEST = {
     'Adam': dict(optimizer=optimiser_state(torch.optim.Adam)),
     'AdamW': dict(optimizer=optimiser_state(torch.optim.AdamW, amsgrad=True)),
     'RMSprop': dict(optimizer=optimiser_state(torch.optim.RMSprop, centered=True)),
+    'views': dict(a=torch.arange(9.0)[2:5], b=torch.ones(2, 3).T, c=torch.ones(4, 4)[::2, ::2]),
+    'nothing': dict(a=torch.ones(0), b=torch.ones(1).expand(0, 5), c=torch.ones(0).expand(9, 0)),
     'a mask of attention': dict(state_dict={'layer.attn_mask': torch.full((2, 2), -torch.inf)}),
 }
 
@@ -158,6 +162,47 @@ def test_the_lists_of_others_are_neither_used_nor_changed(tmp_path):
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(others)
     assert getattr not in torch.serialization.get_safe_globals()
+
+
+class Busy(io.BytesIO):
+    """A file during whose reading another thread does something each time."""
+
+    def __init__(self, data: bytes, task) -> None:
+        super().__init__(data)
+        self.task, self.failures = task, []
+
+    def read(self, *args) -> bytes:
+        thread = threading.Thread(target=self.work)
+        thread.start()
+        thread.join()
+        return super().read(*args)
+
+    def work(self) -> None:
+        try:
+            self.task()
+        except Exception as error:
+            self.failures.append(error)
+
+
+def test_what_other_threads_allow_meanwhile_stays_allowed():
+    content = io.BytesIO()
+    torch.save(dict(w=torch.ones(1)), content)
+    added: list[type] = []
+
+    def task() -> None:
+        added.append(type('Added', (), {}))
+        torch.serialization.add_safe_globals(added[-1:])
+
+    others = list(torch.serialization.get_safe_globals())
+    try:
+        file = Busy(content.getvalue(), task)
+        assert read_checkpoint(file)['w'] == 1
+        assert file.failures == []
+        found = torch.serialization.get_safe_globals()
+        assert len(added) > 1 and set(found) == {*others, *added}
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(others)
 
 
 def test_the_toolbox_reads_files_of_the_web_and_of_other_schemes_in_the_same_way(
@@ -239,6 +284,55 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, value, dtype)
     torch.save(dict(state_dict=weights), tmp_path / 'a.pth')
     with pytest.raises(UnreadableCheckpoint, match='not finite .* 1 of 2 tensors, .* norm.bias'):
         read_checkpoint(tmp_path / 'a.pth')
+
+
+@pytest.mark.parametrize('place', ['state_dict', 'optimizer'])
+def test_tensors_that_claim_more_than_the_file_holds_are_refused(tmp_path, place):
+    content = {'state_dict': dict(w=torch.ones(2)), place: dict(b=[torch.ones(1).expand(10**13)])}
+    torch.save(content, tmp_path / 'a.pth')
+    assert (tmp_path / 'a.pth').stat().st_size < 3000
+    words = (
+        rf'its tensor {place}\.b\.0 claims to be of 40,000,000,000,000 bytes, .* holds 4 of them'
+    )
+    with pytest.raises(UnreadableCheckpoint, match=words):
+        read_checkpoint(tmp_path / 'a.pth')
+
+
+def test_sparse_quantised_nested_and_meta_tensors_are_let_pass(tmp_path):
+    ones = torch.ones(2, 3)
+    content = dict(
+        sparse=torch.eye(9).to_sparse(),
+        rows=torch.eye(9).to_sparse_csr(),
+        quantised=torch.quantize_per_tensor(ones, 0.1, 0, torch.qint8),
+        nested=torch.nested.nested_tensor([ones[0], ones[0, :2]]),
+        meta=torch.ones(9, device='meta'),
+    )
+    torch.save(content, tmp_path / 'a.pth')
+    assert list(read_checkpoint(tmp_path / 'a.pth')) == list(content)
+
+
+class Largest(TorchDispatchMode):
+    """Notes how many truth values were made at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype == torch.bool:
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+@pytest.mark.parametrize('name', ['w', 'mask'])
+def test_weights_are_looked_at_in_pieces(tmp_path, name):
+    weight = torch.ones(3 * 10**6)
+    weight[-1] = torch.nan
+    torch.save({name: weight}, tmp_path / 'a.pth')
+    with Largest() as seen, pytest.raises(UnreadableCheckpoint, match='not finite'):
+        read_checkpoint(tmp_path / 'a.pth')
+    assert 0 < seen.numbers <= 2**20
 
 
 def test_a_folder_a_pipe_and_nothing_are_refused_at_once(tmp_path):

@@ -67,9 +67,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp('built')
     tree = folder / 'tree'
     shutil.copytree(ROOT, tree, ignore=ignore)
-    stale = tree / 'build' / 'lib' / 'mmseg_picie' / '.mim' / 'configs' / 'of_long_ago.py'
-    stale.parent.mkdir(parents=True)
-    stale.touch()
+    for name in ('removed', 'removed/module', '.mim/configs/removed'):
+        stale = tree / 'build' / 'lib' / 'mmseg_picie' / f'{name}.py'
+        stale.parent.mkdir(parents=True, exist_ok=True)
+        stale.touch()
     archive = build('sdist', tree, folder / 'dist')
     wheel = build('wheel', tree, folder / 'dist')
     with tarfile.open(archive) as file:

@@ -168,6 +168,18 @@ def test_two_distributions_of_one_package_are_refused(site, second, version, pac
     assert '\n' not in complaint
 
 
+@pytest.mark.parametrize('metadata', [None, b'', b'Name: foo\n', b'Version: 1\n', b'\xff'])
+def test_what_names_no_distribution_is_passed_over(site, metadata):
+    """As pip does: such a folder is what a removal that was stopped has left."""
+    install_fork(site)
+    info = site.path / 'foo-1.0.dist-info'
+    info.mkdir()
+    (info / 'top_level.txt').write_text('mmseg\n')
+    if metadata is not None:
+        (info / 'METADATA').write_bytes(metadata)
+    assert check(site) == ''
+
+
 def test_one_distribution_seen_twice_is_one(tmp_path, site):
     install_fork(site)
     below = Site(tmp_path / 'below')

@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,13 @@ def using_device(device: str) -> Iterator[None]:
     check_device(device)
     kind = torch.device(device)
     before = mmengine.device.utils.DEVICE
-    if kind.type == 'cuda' and kind.index is not None:
-        torch.cuda.set_device(kind.index)  # which 'cuda' then means
-    mmengine.device.utils.DEVICE = kind.type
-    try:
-        yield
-    finally:
-        mmengine.device.utils.DEVICE = before
+    # Which GPU 'cuda' means, within.
+    with torch.cuda.device(kind) if kind.type == 'cuda' else nullcontext():
+        mmengine.device.utils.DEVICE = kind.type
+        try:
+            yield
+        finally:
+            mmengine.device.utils.DEVICE = before
 
 
 def synchronise(device: torch.device) -> None:

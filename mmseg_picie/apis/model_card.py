@@ -29,9 +29,9 @@ an extension of MMSegmentation.
 | method | {{ parts }} |
 | starting weights | {{ start }} |
 | data | {{ model.data }} |
-| licence of the weights | {{ model.licence }} |
-| licence of the data | {{ model.data_licence }} |
-| training | {{ schedule }}, steps of {{ batch }} images, seed {{ facts.seed }} |
+| licence of the weights | {{ model.licence | cell }} |
+| licence of the data | {{ model.data_licence | cell }} |
+| training | {{ schedule }}, steps of {{ facts.batch }} images, seed {{ facts.seed }} |
 | versions | released with mmseg_picie {{ version }}, torch {{ torch }} |
 
 ## Use
@@ -92,7 +92,7 @@ def render_card(
     Args:
         cfg (Config): of the training.
         model (ReleasedModel): entry of the list.
-        facts (Mapping): ``clusters``, ``seed``, and ``epochs`` or ``iterations``.
+        facts (Mapping): ``clusters``, ``seed``, ``batch``, and ``epochs`` or ``iterations``.
         scores (Mapping[str, float]): in percent; empty if there are none.
         before (Mapping[str, float]): those before weights were rounded; empty if they were not.
 
@@ -104,10 +104,11 @@ def render_card(
     backbone = cfg.model.get('backbone') or {}
     sources = [source['checkpoint'] for source in list_pretrained(backbone.get('init_cfg'))]
     schedule = [f'{facts[word]} {word}' for word in ('epochs', 'iterations') if word in facts]
-    page = Environment(
+    pages = Environment(
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    ).from_string(_CARD)
-    return page.render(
+    )
+    pages.filters['cell'] = _as_cell
+    return pages.from_string(_CARD).render(
         model=model,
         file=model.file.rpartition('/')[2],
         facts=facts,
@@ -116,7 +117,6 @@ def render_card(
         parts=', '.join(_describe_parts(cfg)),
         start=' and '.join(sources) or 'none that the config names',
         schedule=', '.join(schedule) or 'of unknown length',
-        batch=cfg.train_dataloader.get('batch_size', '?'),
         metric=evaluator.get('type') if isinstance(evaluator, dict) else 'see `config.py`',
         sizes=f', as views of {size[0]} x {size[1]} pixels' if size else '',
         version=__version__,
@@ -142,7 +142,7 @@ def describe_entry(cfg: Config, model: ReleasedModel, facts: Mapping[str, Any]) 
         'Clusters': facts['clusters'],
         'Channels': cfg.model.decode_head.get('in_channels'),
         'Input Size': list(size) if size else None,
-        'Batch Size': cfg.train_dataloader.get('batch_size'),
+        'Batch Size': facts['batch'],
         'Epochs': facts.get('epochs'),
         'Iterations': facts.get('iterations'),
         'Seed': facts['seed'],
@@ -162,6 +162,11 @@ def describe_entry(cfg: Config, model: ReleasedModel, facts: Mapping[str, Any]) 
         result = {'Task': TASK, 'Dataset': model.data, 'Metrics': dict(model.scores)}
         entry['Results'] = [result]
     return entry
+
+
+def _as_cell(text: str) -> str:
+    """Words of a user in a cell of a table."""
+    return ' '.join(text.split()).replace('|', '\\|')
 
 
 def _make_table(scores: Mapping[str, float], before: Mapping[str, float]) -> str:

@@ -29,6 +29,8 @@ FORMAT = 'mmseg_picie model'
 LAYOUT = 1
 #: Options that say where weights come from.
 _SOURCES = {'init_cfg', 'weights', 'checkpoint_path', 'pretrained_cfg'}
+# More than any config has, and less than all that walks through settings can do.
+_MOST_LEVELS = 50
 # What timm calls its models; no address and no path.
 _PLAIN_NAME = re.compile(r'[\w.-]+')
 
@@ -113,7 +115,7 @@ def read_settings(path: str | Path) -> Config:
     try:
         settings = json.loads(meta['settings'])
         _check_settings(settings)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         reason = str(error) if type(error) is ValueError else 'its settings are damaged'
         raise ValueError(f'{path} cannot be used as a model: {reason}; get it again.') from error
     return Config(
@@ -140,7 +142,7 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     """
     try:
         return dict(json.loads(_read_meta(path)['facts']))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         return {}
 
 
@@ -219,11 +221,13 @@ def _check_settings(settings: Any) -> None:
         raise ValueError(f'it is a {kind}, but must be a PiCIE')
 
 
-def _check_names(settings: Any, registry: Registry) -> None:
+def _check_names(settings: Any, registry: Registry, levels: int = _MOST_LEVELS) -> None:
     """Refuse types that the registry does not hold by a plain name, and models by address."""
+    if not levels:
+        raise ValueError(f'its settings are nested more than {_MOST_LEVELS} deep')
     if isinstance(settings, list):
         for item in settings:
-            _check_names(item, registry)
+            _check_names(item, registry, levels - 1)
     if not isinstance(settings, dict):
         return
     for key, value in settings.items():
@@ -234,7 +238,7 @@ def _check_names(settings: Any, registry: Registry) -> None:
         elif key == 'model_name' and not _PLAIN_NAME.fullmatch(str(value)):
             raise ValueError(f'model_name is {value!r}, which is no plain name')
         else:
-            _check_names(value, registry)
+            _check_names(value, registry, levels - 1)
 
 
 def _check_type(name: Any, registry: Registry) -> None:

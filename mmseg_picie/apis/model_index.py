@@ -1,6 +1,7 @@
 """The list of released models that a folder or an address has: ``models.json``."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,10 +66,12 @@ class ReleasedModel:
                 f'sha256 of {self.name} must be 64 hexadecimal digits, but is {self.sha256!r}'
             )
         if not isinstance(self.scores, dict) or not all(
-            isinstance(key, str) and type(value) in (int, float)
+            isinstance(key, str) and type(value) in (int, float) and math.isfinite(value)
             for key, value in self.scores.items()
         ):
-            raise ValueError(f'scores of {self.name} must be numbers, but are {self.scores!r}')
+            raise ValueError(
+                f'scores of {self.name} must be finite numbers, but are {self.scores!r}'
+            )
         for key in ('data', 'licence', 'data_licence'):
             if not isinstance(getattr(self, key), str):
                 raise ValueError(
@@ -83,12 +86,17 @@ def check_name(name: Any) -> None:
         name (Any): to check.
 
     Raises:
-        ValueError: If it is no text of letters, digits, ``.``, ``_``, ``+`` and ``-``.
+        ValueError: If it is no text of letters, digits, ``.``, ``_``, ``+`` and ``-``, or is the
+            name of the list, which lies beside the folder of the model.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(
             'the name of a model must begin with a letter or digit, and hold letters, digits, '
             f'".", "_", "+" and "-" alone, but is {name!r}'
+        )
+    if name.lower() == INDEX_FILE:  # some file systems do not tell large letters from small ones
+        raise ValueError(
+            f'the name of a model must not be {INDEX_FILE}, as the list is called, but is {name!r}'
         )
 
 
@@ -111,7 +119,7 @@ def parse_index(content: bytes, place: str) -> dict[str, ReleasedModel]:
             raise ValueError(f'its layout is {found["layout"]!r}, and {LAYOUT} is known here')
         names = [field.name for field in fields(ReleasedModel)]
         models = [ReleasedModel(**{key: one[key] for key in names}) for one in found['models']]
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+    except Exception as error:  # what others wrote fails in any way
         reason = f'it has no {error}' if isinstance(error, KeyError) else str(error)
         raise ValueError(
             f'{place} must be a list of models, as `picie release` writes it, but {reason}; get it '

@@ -7,15 +7,16 @@ sha256 of its list before it is given out, whichever way it came.
 import hashlib
 import http.client
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from ..launched import is_first
 from ..printing import printable
@@ -40,6 +41,11 @@ _PATIENCE = 20
 #: Most bytes of a list that comes from an address.
 _MOST_INDEX_BYTES = 10**7
 _PIECE = 1 << 20
+# Without user and password, which would be shown to all who ask where a model is from.
+_ADDRESS = re.compile(
+    r'https?://([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(/[!-~]*)?', re.ASCII | re.IGNORECASE
+)
+_FILE_ADDRESS = re.compile(r'file://(?:localhost)?(/.*)', re.IGNORECASE)
 
 
 class Found(NamedTuple):
@@ -70,19 +76,29 @@ def list_models(source: str | Path | None = None) -> tuple[list[Found], list[str
     Returns:
         tuple[list[Found], list[str]]: models by name, of the source, of the folder ``models`` in
             ``MMSEG_PICIE_HOME`` (by default ``~/.cache/mmseg_picie``), and of the package. Of one
-            name the first counts. Then a sentence if the source cannot be reached.
+            name the first counts. Then a sentence for each list that cannot be reached or read.
 
     Raises:
-        FileNotFoundError: If the source is a folder that is not there, or has no list.
-        ValueError: If a list is broken, or the source is an address of another kind.
+        OSError: If the source that was given is a folder that is not there, or has no list.
+        ValueError: If its list is broken, or it is an address of another kind.
     """
+    given = source or os.environ.get(SOURCE)
+    places: list[tuple[str, Callable[[], str | Path]]] = [
+        (HOME, _kept),
+        ('', lambda: find_carried('model_zoo')),
+    ]
+    if given:
+        places.insert(0, ('' if source else SOURCE, lambda: _find_source(str(given))))
     found: dict[str, Found] = {}
     failures = []
-    for place in _list_places(source):
+    for number, (variable, find) in enumerate(places):
         try:
+            place = str(find())
             models = _read_list(place)
-        except ConnectionError as error:
-            failures.append(str(error))
+        except (OSError, ValueError) as error:
+            if source and number == 0 and not isinstance(error, ConnectionError):
+                raise
+            failures.append(_describe(error, variable))
             continue
         for name, model in models.items():
             found.setdefault(name, Found(model, place))
@@ -116,7 +132,7 @@ def get_checkpoint(name: str | Path, source: str | Path | None = None) -> str:
     models, failures = list_models(source)
     found = {one.model.name: one for one in models}.get(str(name))
     if found is None:
-        more = f'. One list could not be read: {failures[0]}' if failures else ''
+        more = f'. What could not be read: {" ".join(failures)}' if failures else ''
         near = suggest(str(name), [one.model.name for one in models])
         raise FileNotFoundError(
             f'there is no checkpoint file {name}, and no released model of that name{near}; check '
@@ -141,11 +157,30 @@ def find_home() -> Path:
 
     Returns:
         Path: ``MMSEG_PICIE_HOME``, or else ``mmseg_picie`` in the user's folder of caches.
+
+    Raises:
+        ValueError: If it is an address, or a ``~`` of nobody.
     """
-    if os.environ.get(HOME):
-        return Path(os.environ[HOME]).expanduser()
-    caches = os.environ.get('XDG_CACHE_HOME')
-    return (Path(caches) if caches else Path.home() / '.cache') / 'mmseg_picie'
+    given, caches = os.environ.get(HOME), os.environ.get('XDG_CACHE_HOME')
+    if given and '://' in given:
+        raise ValueError(
+            f'{HOME} must be a folder of this machine, but is {_without_password(given)}; name the '
+            f'address of models by {SOURCE}.'
+        )
+    if given or not caches:
+        return _expand(given or '~/.cache/mmseg_picie', HOME)
+    return Path(caches) / 'mmseg_picie'
+
+
+def _expand(folder: str, name: str) -> Path:
+    """A folder that may begin with ``~``."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f'{name} must be a folder, but is {folder}, and nobody knows the home folder that its '
+            '~ stands for; give the whole path.'
+        ) from error
 
 
 def _kept() -> Path:
@@ -153,41 +188,55 @@ def _kept() -> Path:
     return find_home() / 'models'
 
 
-def _list_places(source: str | Path | None) -> list[str]:
-    """Folders and addresses, in the order in which they count."""
-    own = [str(_kept()), str(find_carried('model_zoo'))]
-    given = str(source or os.environ.get(SOURCE) or '')
-    if not given:
-        return own
-    if '://' not in given:
-        folder = Path(given).expanduser()
-        if not (folder / INDEX_FILE).is_file():
-            raise FileNotFoundError(
-                f'{given} must be a folder of released models, but there is no '
-                f'{folder / INDEX_FILE}; check the path, or {SOURCE} if it is from there.'
+def _find_source(given: str) -> str:
+    """The folder or address of a list that is meant."""
+    file = _FILE_ADDRESS.fullmatch(given)
+    if '://' in given and not file:
+        if not _is_address(given):
+            raise ValueError(
+                'the address of released models must begin with https://, http:// or file:///, and '
+                f'be in ASCII without user and password, but is {_without_password(given)}; copy '
+                'it from a browser, or give a folder.'
             )
-        return [str(folder), *own]
-    parts = urlsplit(given)
-    if parts.scheme == 'file':
-        return _list_places(urllib.request.url2pathname(parts.path))
-    if not _is_address(given) or not parts.netloc:
-        raise ValueError(
-            'the address of released models must begin with https://, http:// or file://, but is '
-            f'{given}; check it, or {SOURCE} if it is from there.'
+        return given.rstrip('/').removesuffix(f'/{INDEX_FILE}').rstrip('/')
+    path = urllib.request.url2pathname(file[1]) if file else given
+    folder = _expand(path, 'the place of released models')
+    if folder.name == INDEX_FILE:
+        folder = folder.parent
+    if not (folder / INDEX_FILE).is_file():
+        raise FileNotFoundError(
+            f'{given} must be a folder of released models, but there is no '
+            f'{folder / INDEX_FILE}; check the path.'
         )
-    return [given.removesuffix(INDEX_FILE).rstrip('/'), *own]
+    return str(folder)
 
 
 def _is_address(place: str) -> bool:
-    return urlsplit(place).scheme in ('http', 'https')
+    return bool(_ADDRESS.fullmatch(place))
+
+
+def _without_password(address: str) -> str:
+    return re.sub('://.*@', '://...@', address)
+
+
+def _describe(error: Exception, variable: str) -> str:
+    """Why a list is left out, and the variable that says where it is."""
+    sentence = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        path = f'{error.filename}: ' if error.filename else ''
+        sentence = f'{path}{error.strerror}; check the path and its permissions.'
+    return sentence if variable in sentence else f'{variable}: {sentence}'
 
 
 def _read_list(place: str) -> dict[str, ReleasedModel]:
     if not _is_address(place):
         return read_index(Path(place))
     address = f'{place}/{INDEX_FILE}'
-    with _opened(address) as answer:
+    with _opened(address) as answer, _connected(address):
         content = answer.read(_MOST_INDEX_BYTES + 1)
+        missing = getattr(answer, 'length', 0)  # of what the server said that it has
+        if missing and len(content) <= _MOST_INDEX_BYTES:
+            raise EOFError(f'the last {missing:,} bytes of the answer are missing')
     if len(content) > _MOST_INDEX_BYTES:
         raise ValueError(
             f'{address} must be a list of models, but is larger than {_MOST_INDEX_BYTES:,} bytes; '
@@ -201,12 +250,17 @@ def _download(found: Found) -> Path:
     model, kept = found.model, _kept()
     own = replace(model, file=f'{model.name}/{Path(model.file).name}')
     path = kept / own.file
-    with locked(path.parent / '.download.lock'):  # who waits for it finds the file
-        if _find_problem(path, model):
-            _tell(f'Downloading {model.name} ({model.size / 1e6:.1f} MB) from {found.place} ...')
-            _fetch(found, path)
+    if _find_problem(path, model):
+        with locked(path.parent / '.download.lock'):  # who waits for it finds the file
+            if _find_problem(path, model):
+                size = f'{model.size / 1e6:.1f} MB'
+                _tell(f'Downloading {model.name} ({size}) from {found.place} ...')
+                _fetch(found, path)
+    try:
         if read_index(kept).get(model.name) != own:
             add_to_index(kept, own)
+    except (OSError, ValueError) as error:  # of a list that is damaged, or of somebody else
+        _tell(f'{path} cannot be put into the list there: {_describe(error, HOME)}')
     return path
 
 
@@ -258,7 +312,8 @@ def _connected(address: str) -> Iterator[None]:
             f'{address} cannot be had, as the server says {error.code} {error.reason}; check the '
             f'address ({SOURCE}).'
         ) from error
-    except (OSError, http.client.HTTPException) as error:
+    # The last is of a host that cannot be one.
+    except (OSError, EOFError, http.client.HTTPException, UnicodeError) as error:
         reason = getattr(error, 'reason', None) or error
         raise ConnectionError(
             f'{address} cannot be reached ({reason}); check the network and the address, or put '

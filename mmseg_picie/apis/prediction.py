@@ -102,7 +102,7 @@ def check_device(device: str) -> None:
     """
     try:
         torch.zeros(1, device=device).item()
-    except (AssertionError, NotImplementedError, RuntimeError) as error:
+    except (AssertionError, ImportError, NotImplementedError, RuntimeError) as error:
         reason = str(error).split('\n')[0]
         raise ValueError(
             f'{device} cannot be used ({reason}); give cpu, or cuda:0 where there is a GPU.'
@@ -185,8 +185,9 @@ def predict_files(
         Predicted: the legend, and why images were left out.
 
     Raises:
-        ValueError: If classes are asked for that the model does not know, a rule makes no sense, or
-            the results of other shares are of another model or other options.
+        ValueError: If classes are asked for that the model does not know, a rule makes no sense,
+            the results of other shares are of another model or other options, or all images are
+            to be segmented anew while a share is at work.
     """
     meta, chosen = model.dataset_meta, choose_ids(model, ids)
     stretch = read_stretch(model.cfg) if stretch is None else stretch
@@ -203,8 +204,9 @@ def predict_files(
         told = dict(ids=ids, opacity=opacity, outlines=outlines, scale=str(scale), stretch=stretch)
         records = ShareRecords(out_dir, told | describe_work(model, sources))
         records.begin(share, resume)
-        failures = label_files(labeller, share.take(sources), writer, stretch, resume=True)
-        failures, is_all = _add_others(records, share, writer, failures)
+        with records.at_work(share):
+            failures = label_files(labeller, share.take(sources), writer, stretch, resume=True)
+            failures, is_all = _add_others(records, share, writer, failures)
     if not is_all:
         return Predicted(None, failures)
     _warn_of_one_name(writer, meta['classes'], len(sources))

@@ -59,7 +59,8 @@ def find_config(name: str | Path) -> Path:
     Args:
         name (str or Path): path of a file; or name of a ready config, such as
             'picie_fpn_r18_cocostuff'. The name may begin with 'configs/' or the folder below it, as
-            in 'backbones/picie_fpn_r50_cocostuff', and end in '.py'. A file goes before a name.
+            in 'backbones/picie_fpn_r50_cocostuff', and end in '.py'. A file goes before a name, and
+            what begins with './' is a file, unless it goes on with 'configs/'.
 
     Returns:
         Path: the file.
@@ -70,15 +71,16 @@ def find_config(name: str | Path) -> Path:
     if Path(name).is_file():
         return Path(name)
     ready = list_ready()
-    wanted = PurePosixPath(Path(str(name).removeprefix(SCOPE)).as_posix().removeprefix('configs/'))
+    given = Path(str(name).removeprefix(SCOPE)).as_posix()  # without './'
+    wanted = PurePosixPath(given.removeprefix('configs/'))
     if wanted.suffix == '.py':
         wanted = wanted.with_suffix('')
-    if str(wanted) in ready:
-        return ready[str(wanted)]
     # In folders, too: file names of whole configs are unique.
     stems = {path.stem: path for key, path in ready.items() if _PARTS not in key.split('/')}
-    if str(wanted) in stems:
-        return stems[str(wanted)]
+    is_name = given.startswith('configs/') or not str(name).startswith(('./', '.\\'))
+    found = ready.get(str(wanted)) or stems.get(str(wanted))
+    if is_name and found:
+        return found
     shown, near = printable(str(name)), suggest(wanted.name, stems)
     if Path(name).suffix in _SUFFIXES or Path(name).exists():
         raise FileNotFoundError(f'there is no file {shown}{near}; check the path')

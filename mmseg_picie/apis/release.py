@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +19,13 @@ from .config_files import read_config_file
 from .json_files import read_json, write_json
 from .model_card import describe_entry, render_card
 from .model_file import write_model
-from .model_index import ReleasedModel, add_to_index, check_name
+from .model_index import ReleasedModel, add_to_index, check_name, read_index
 from .model_store import compute_sha256
 from .prediction import load_model
 from .ready_configs import list_ready
 from .run_history import Run, find_run
 from .runs import validate
-from .score_logs import list_logs, only_scores, read_records
+from .score_logs import only_scores, read_all_starts
 
 #: What the files of a release are called beside the model.
 CONFIG_FILE, LOG_FILE, SCORES_FILE = 'config.py', 'log.jsonl', 'scores.json'
@@ -62,7 +63,7 @@ class Training(NamedTuple):
         config (Config): of it.
         checkpoint (Path): its last.
         meta (dict[str, Any]): what the checkpoint tells of itself.
-        records (list[dict[str, Any]]): of its log.
+        records (list[dict[str, Any]]): of its logs, as of :func:`.score_logs.read_all_starts`.
         scores (dict[str, float]): of the last validation, in percent; empty if it has none.
         model (PiCIE): read from the checkpoint.
     """
@@ -106,7 +107,7 @@ def make_release(
     Raises:
         OSError: If something is missing or cannot be written.
         ValueError: If the training is not over, its scores are not of its last checkpoint, a name
-            or a licence is missing, or there is such a release already.
+            or a licence is missing, there is such a release already, or the list is broken.
     """
     run = find_run(work_dir, config)
     if run.config is None or run.work_dir is None or not Path(work_dir).is_dir():
@@ -122,6 +123,7 @@ def make_release(
     folder = Path(out, name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f'{folder} is there already; remove it, or give another --name.')
+    read_index(Path(out))  # a broken one is told before the work
     training = _read_training(run, cfg)
     facts = dict(
         name=name,
@@ -129,6 +131,7 @@ def make_release(
         seed=training.meta.get('seed'),
         trained=str(training.meta.get('time', ''))[:8],
         **describe_schedule(cfg),
+        batch=count_batch(cfg, training.meta),
         licence=licence,
         data_licence=data_licence,
     )
@@ -153,7 +156,11 @@ def make_release(
         )
         rounding = {key: scores[key] - training.scores[key] for key in model.scores if half}
         _write_texts(aside, training, model, facts, scores, half)
-    add_to_index(Path(out), model)
+    try:
+        add_to_index(Path(out), model)
+    except BaseException:  # else it would be there already the next time
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return Release(folder, model, rounding, _find_paths(cfg.to_dict()))
 
 
@@ -169,6 +176,21 @@ def describe_schedule(cfg: Config) -> dict[str, int]:
     train = cfg.get('train_cfg') or {}
     names = {'max_epochs': 'epochs', 'max_iters': 'iterations'}
     return {word: train[key] for key, word in names.items() if train.get(key)}
+
+
+def count_batch(cfg: Config, meta: Mapping[str, Any]) -> int:
+    """Images of a step of the optimiser, of all processes of the training together.
+
+    Args:
+        cfg (Config): of the training, whose batch is that of one process.
+        meta (Mapping[str, Any]): of its checkpoint; 1 process where it has no ``world_size``.
+
+    Returns:
+        int: at least 1.
+    """
+    batch = cfg.train_dataloader.get('batch_size', 1)  # which is torch's default
+    times = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+    return batch * times * meta.get('world_size', 1)
 
 
 def describe_data(cfg: Config) -> str:
@@ -227,7 +249,7 @@ def _read_training(run: Run, cfg: Config) -> Training:
                 f'{run.work_dir} must hold a training that is over, but {run.checkpoint.name} is '
                 f'of {done} of {wanted} {word}; go on with it by `picie train CONFIG --resume`.'
             )
-    records = [record for path in list_logs(run.work_dir) for record in read_records(path)]
+    records = read_all_starts(run.work_dir)
     # A copy, as mmseg changes the config that it builds a model by.
     model = load_model(copy.deepcopy(cfg), str(run.checkpoint), 'cpu')
     scores: dict[str, float] = {}

@@ -9,6 +9,9 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+#: Wrapper of mixed precision -> the kinds of devices that it works on.
+_MIXED = {'AmpOptimWrapper': ('cuda', 'npu', 'mlu', 'musa'), 'CPUAmpOptimWrapper': ('cpu',)}
+
 
 def enable_amp(cfg: Config) -> None:
     """Turn the config's optimiser wrapper into the one with automatic mixed precision.
@@ -21,7 +24,7 @@ def enable_amp(cfg: Config) -> None:
     """
     wrapper = cfg.get('optim_wrapper')
     kind = wrapper.get('type', 'OptimWrapper') if wrapper else None
-    if kind in ('AmpOptimWrapper', 'CPUAmpOptimWrapper'):
+    if kind in _MIXED:
         print_log(f'--amp: the config uses {kind} already.', 'current', logging.WARNING)
     elif kind != 'OptimWrapper':
         raise ValueError(
@@ -35,7 +38,7 @@ def enable_amp(cfg: Config) -> None:
 
 
 def require_device_for_amp(cfg: Config) -> None:
-    """Refuse a config that asks for a GPU's mixed precision without one.
+    """Refuse a config that asks for mixed precision of another kind of device.
 
     Args:
         cfg (Config): the whole config.
@@ -43,11 +46,13 @@ def require_device_for_amp(cfg: Config) -> None:
     Raises:
         ValueError: If it does.
     """
-    kind, device = (cfg.get('optim_wrapper') or {}).get('type'), get_device()
-    if kind == 'AmpOptimWrapper' and device in ('cpu', 'mps'):
+    kind, device = str((cfg.get('optim_wrapper') or {}).get('type')), get_device()
+    if kind in _MIXED and device not in _MIXED[kind]:
+        fitting = [name for name, devices in _MIXED.items() if device in devices]
+        fitting += ['OptimWrapper, and leave --amp out']
         raise ValueError(
-            f'optim_wrapper.type: AmpOptimWrapper needs a GPU, and the only device here is {device}'
-            '; on a CPU set it to CPUAmpOptimWrapper, or to OptimWrapper and give --amp'
+            f'optim_wrapper.type: {kind} works on {", ".join(_MIXED[kind])} alone, and the device '
+            f'here is {device}; set it to {fitting[0]}'
         )
 
 

@@ -67,14 +67,38 @@ def read_curves(folder: Path) -> dict[int, dict[str, float]]:
             counts, and what an earlier start has scored beyond the beginning of a later one is
             left out. So are scores of commands that train nothing.
     """
-    found: dict[int, dict[str, float]] = {}
+    validations = [record for record in read_all_starts(folder) if 'mIoU' in record]
+    return {int(record['step']): only_scores(record) for record in validations}
+
+
+def read_all_starts(folder: Path) -> list[dict[str, Any]]:
+    """Records of a training, over all its starts.
+
+    Args:
+        folder (Path): its work folder.
+
+    Returns:
+        list[dict]: in the order of the starts. What an earlier start has logged beyond the
+            beginning of a later one is left out. So are scores of commands that train nothing.
+
+    Raises:
+        ValueError: As of :func:`read_records`.
+    """
+    found: list[dict[str, Any]] = []
     for path in list_logs(folder):
         records = read_records(path)
-        forget_from(found, find_start(records, 'epoch'))
-        for entry in records:
-            if 'mIoU' in entry and entry.get('step'):  # 0 of a validation without a training
-                found[int(entry['step'])] = only_scores(entry)
+        unit = 'epoch' if any('epoch' in record for record in records) else 'iter'
+        start = find_start(records, unit)
+        if start is not None:
+            found = [record for record in found if _find_number(record, unit) < start]
+        # The step is 0 of a validation without a training.
+        found += [record for record in records if 'mIoU' not in record or record.get('step')]
     return found
+
+
+def _find_number(record: Mapping[str, Any], unit: str) -> int:
+    """The epoch or iteration of a record; that of a validation is its step, 0 of an unknown one."""
+    return int(record.get('step' if 'mIoU' in record else unit, 0))
 
 
 def find_start(records: Sequence[Mapping[str, Any]], unit: str) -> int | None:

@@ -3,18 +3,21 @@
 Every call makes the same list of images and takes its own part of it. In the folder of the results
 it keeps a record, `shares/2-of-8.json`, of its settings and of what it has counted. So shares of
 other settings are refused, a share that was killed goes on where it was, and the one that ends last
-knows that it is the last, and what all have counted.
+knows that it is the last, and what all have counted. A share at work holds a lock, so that no call
+for all images writes over its results.
 """
 
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from ..models import PiCIE
 from .file_labelling import Source
@@ -67,6 +70,21 @@ class ShareRecords:
             path.unlink(missing_ok=True)
             raise
 
+    @contextmanager
+    def at_work(self, share: Share) -> Iterator[None]:
+        """Within, :func:`forget_shares` is refused, as far as the file system has locks.
+
+        Args:
+            share (Share): that has begun.
+        """
+        lock = FileLock(self._path(share).with_suffix('.lock'))
+        with suppress(NotImplementedError, OSError):  # also if the same share is at work twice
+            lock.acquire(timeout=0)
+        try:
+            yield
+        finally:
+            lock.release()
+
     def check(self) -> bool:
         """Refuse a folder with shares of other settings.
 
@@ -116,8 +134,27 @@ class ShareRecords:
 
 
 def forget_shares(out_dir: str) -> None:
-    """Remove the records of shares, before their results are written over by others."""
-    shutil.rmtree(Path(out_dir, RECORDS), ignore_errors=True)
+    """Remove the records of shares, before their results are written over by others.
+
+    Args:
+        out_dir (str): folder of the results.
+
+    Raises:
+        ValueError: If a share is at work; of one on a file system without locks nobody knows.
+    """
+    folder = Path(out_dir, RECORDS)
+    for path in sorted(folder.glob('*.lock')):
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except Timeout:
+            raise ValueError(
+                f'{out_dir} is being written to by another call, for the share {path.stem}; wait '
+                'for its end, or give another folder.'
+            ) from None
+        except (NotImplementedError, OSError):
+            continue
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def describe_work(model: PiCIE, sources: Sequence[Source]) -> dict[str, str]:

@@ -1,9 +1,13 @@
 """The check of a device finds what differs, and no failing row hides another."""
 
+from contextlib import nullcontext
+
+import mmengine.device.utils
 import pytest
 import torch
 
-from mmseg_picie.apis.device_check import faiss_check, parity, report
+from mmseg_picie.apis import devices
+from mmseg_picie.apis.device_check import faiss_check, parity, report, training
 from mmseg_picie.apis.device_check.cases import Case, LeftOut, compare
 from mmseg_picie.apis.device_check.rows import FAILED, LEFT_OUT, OK, Row, attempt
 
@@ -67,6 +71,33 @@ def test_a_failing_case_hides_no_other(monkeypatch):
     assert '0.1 apart, in value' in rows['wrong'].found
     assert rows['raising'].found == 'RuntimeError: no kernel for this'
     assert rows['missing'].found == 'there is no timm'
+
+
+def test_mixed_precision_is_left_out_where_the_toolbox_has_none(monkeypatch):
+    monkeypatch.setattr(mmengine.device.utils, 'DEVICE', 'xpu')
+    monkeypatch.setattr(training, 'using_device', lambda device: nullcontext())
+    with pytest.raises(LeftOut, match='works on cuda, npu, mlu, musa alone, .* here is xpu'):
+        training.check_mixed_precision(CPU)
+
+
+@pytest.mark.parametrize('ends', [nullcontext(), pytest.raises(KeyboardInterrupt)])
+def test_a_run_on_another_gpu_leaves_the_choice_of_its_caller(monkeypatch, ends):
+    current = [0]
+
+    def choose(index: int) -> int:
+        before, current[0] = current[0], index
+        return before
+
+    for name in ('set_device', '_exchange_device', '_maybe_exchange_device'):
+        monkeypatch.setattr(torch.cuda, name, choose)
+    monkeypatch.setattr(torch.cuda, 'current_device', lambda: current[0])
+    monkeypatch.setattr(devices, 'check_device', lambda device: None)
+    before = mmengine.device.utils.DEVICE
+    with ends, devices.using_device('cuda:1'):
+        assert (current, mmengine.device.utils.DEVICE) == ([1], 'cuda')
+        if not isinstance(ends, nullcontext):
+            raise KeyboardInterrupt
+    assert (current, mmengine.device.utils.DEVICE) == ([0], before)
 
 
 def test_the_table_can_be_pasted():

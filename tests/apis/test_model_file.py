@@ -132,6 +132,8 @@ def test_a_model_of_a_hub_is_not_asked_for(path):
         (dict(settings='{'), 'its settings are damaged'),
         (dict(settings='[]'), 'its settings are damaged'),
         (dict(settings=7), 'its settings are damaged'),
+        (dict(settings='[' * 10**5), 'its settings are damaged'),
+        (dict(settings=f'{{"model": {"[" * 300}{"]" * 300}}}'), 'nested more than 50 deep'),
         (dict(settings='{"model": {"type": "SumFPN", "in_channels": [3]}, "test_pipeline": []}'),
          'must be a PiCIE'),
     ],
@@ -140,6 +142,11 @@ def test_other_files_are_refused_in_a_sentence(path, changes, sentence):
     spoil(path, **changes)
     with pytest.raises(ValueError, match=sentence):
         read_model(path)
+
+
+def test_facts_that_cannot_be_read_are_none(path):
+    spoil(path, facts='[' * 10**5)
+    assert read_facts(path) == {}
 
 
 def test_a_checkpoint_of_a_training_is_told_from_a_model_file(tmp_path, model):

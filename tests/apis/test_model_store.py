@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,6 +67,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(('127.0.0.1', 0), Handler)
         self.answers: dict[str, bytes] = {'/models.json': as_list(entry()), f'/{FILE}': CONTENT}
         self.lengths: dict[str, int] = {}
+        self.raw: dict[str, bytes] = {}
+        self.silence = 0.0
         self.asked: list[str] = []
 
     @property
@@ -78,6 +81,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        if self.path in self.server.raw:
+            self.wfile.write(self.server.raw[self.path])
+            time.sleep(self.server.silence)
+            return
         body = self.server.answers.get(self.path)
         if body is None:
             self.send_error(404)
@@ -119,6 +126,74 @@ def test_what_is_kept_is_taken_if_the_address_is_gone(server, capsys):
     assert '404' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match=r'file nett, and no .*did you mean net\?.*404'):
         get_checkpoint('nett', server.address)
+
+
+PART = b'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"lay'
+CHUNK = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n{"lay'
+
+
+@pytest.mark.parametrize(
+    ('raw', 'silence', 'words'),
+    [
+        (PART, 0.0, 'the last 895 bytes of the answer are missing'),
+        (CHUNK, 0.0, 'IncompleteRead'),
+        (PART, 0.6, 'timed out'),
+        (b'', 0.6, 'timed out'),
+    ],
+)
+def test_a_list_that_breaks_off_is_told_and_what_is_kept_is_taken(
+    server, capsys, monkeypatch, raw, silence, words
+):
+    path = get_checkpoint('net', server.address)
+    server.raw['/models.json'], server.silence = raw, silence
+    monkeypatch.setattr(model_store, '_PATIENCE', 0.2)
+    capsys.readouterr()
+    assert get_checkpoint('net', server.address) == path
+    told = capsys.readouterr().err
+    assert f'{server.address}/models.json cannot be reached' in told and words in told
+
+
+@pytest.mark.parametrize('content', [b'<html>', b'{"lay', as_list(layout=2)])
+def test_a_list_that_cannot_be_read_hides_no_other(server, home, folder, monkeypatch, content):
+    folder.rename(folder.parent / 'package')
+    home.mkdir(parents=True)
+    (home / 'models.json').write_bytes(content)
+    server.answers['/models.json'] = content
+    monkeypatch.setenv('MMSEG_PICIE_MODELS', server.address)
+    (found,), failures = list_models()
+    assert found.place.endswith('package')
+    for variable, failure in zip(('MODELS', 'HOME'), failures, strict=True):
+        assert failure.startswith(f'MMSEG_PICIE_{variable}: ')
+        assert 'models.json must be a list of models' in failure
+    with pytest.raises(ValueError, match='^http'):  # as it was asked for by name
+        list_models(server.address)
+    monkeypatch.setenv('MMSEG_PICIE_MODELS', 'nowhere')
+    assert list_models()[1][0].startswith('MMSEG_PICIE_MODELS: nowhere must be a folder')
+
+
+def test_a_damaged_list_of_what_is_kept_stops_no_download(server, home, capsys):
+    home.mkdir(parents=True)
+    (home / 'models.json').write_bytes(b'{')
+    assert Path(get_checkpoint('net', server.address)).read_bytes() == CONTENT
+    assert 'cannot be put into the list there: MMSEG_PICIE_HOME: ' in capsys.readouterr().err
+    assert (home / 'models.json').read_bytes() == b'{'  # it may be of a later version
+
+
+def test_what_is_there_already_is_found_without_writing(server, home):
+    """As the folder of what is kept may be one that others may only read."""
+    path = get_checkpoint('net', server.address)
+    for lock in home.rglob('.*lock'):
+        lock.unlink()
+    before = sorted(home.rglob('*'))
+    assert get_checkpoint('net', server.address) == path
+    assert sorted(home.rglob('*')) == before
+
+
+def test_scores_that_are_no_numbers_do_not_get_into_the_list_of_what_is_kept(server, home):
+    server.answers['/models.json'] = as_list(entry(scores={'mIoU': float('nan')}))
+    with pytest.raises(ValueError, match='scores of net must be finite numbers'):
+        get_checkpoint('net', server.address)
+    assert not home.exists()
 
 
 def test_a_kept_file_that_is_damaged_is_downloaded_again(server, home):
@@ -180,7 +255,10 @@ def test_several_at_once_download_once(server):
     assert server.asked.count(f'/{FILE}') == 1
 
 
-@pytest.mark.parametrize('form', ['{}', 'file://{}'])
+@pytest.mark.parametrize(
+    'form',
+    ['{}', 'file://{}', 'file://localhost{}', '{}/models.json', 'file://{}/models.json', '{}/'],
+)
 def test_a_model_of_a_folder_stays_there(folder, home, form, monkeypatch):
     assert get_checkpoint('net', form.format(folder)) == str(folder / FILE)
     monkeypatch.setenv('MMSEG_PICIE_MODELS', form.format(folder))
@@ -226,11 +304,36 @@ def test_of_one_name_the_given_source_counts_before_what_is_kept(folder, home):
         ('https://', 'must begin with https://'),
         ('nowhere', 'must be a folder of released models, but there is no nowhere/models.json'),
         ('file:///nowhere', 'must be a folder of released models'),
+        ('file://', 'must begin with https://'),
+        ('file://localhost', 'must begin with https://'),
+        ('file://example.org/models', 'must begin with https://'),
+        ('http://[::1', 'must begin with https://'),
+        ('http://example.org:port', 'must begin with https://'),
+        ('http://example.org/söil', 'be in ASCII'),
+        ('http://例え.jp', 'be in ASCII'),
+        ('http://me:secret@example.org', 'without user and password, but is http://...@example'),
+        ('http://me:sec/ret@example.org', 'without user and password, but is http://...@example'),
+        ('~nosuch-user/models', 'nobody knows the home folder'),
     ],
 )
-def test_a_source_of_another_kind_is_refused(source, words):
-    with pytest.raises((FileNotFoundError, ValueError), match=words):
+def test_a_source_of_another_kind_is_refused(source, words, monkeypatch):
+    with pytest.raises((FileNotFoundError, ValueError), match=words) as refused:
         list_models(source)
+    assert 'sec' not in str(refused.value)
+    monkeypatch.setenv('MMSEG_PICIE_MODELS', source)
+    (failure,) = list_models()[1]
+    assert failure == f'MMSEG_PICIE_MODELS: {refused.value}'
+
+
+@pytest.mark.parametrize('host', ['a..b', 'a' * 70])
+def test_a_host_that_cannot_be_one_is_one_sentence(host):
+    found, (failure,) = list_models(f'http://{host}')
+    assert found == [] and f'http://{host}/models.json cannot be reached' in failure
+
+
+def test_a_folder_may_be_called_like_an_address(folder):
+    folder.rename('https:zoo')
+    assert get_checkpoint('net', 'https:zoo') == f'https:zoo/{FILE}'
 
 
 def test_no_network_is_one_sentence(server):
@@ -262,6 +365,11 @@ def test_no_network_is_one_sentence(server):
         (as_list(entry(size=True)), 'size of net must be'),
         (as_list(entry(sha256='ab')), 'sha256 of net must be'),
         (as_list(entry(scores={'mIoU': 'high'})), 'scores of net must be'),
+        (as_list(entry(scores={'mIoU': float('nan')})), 'scores of net must be'),
+        (as_list(entry(scores={'mIoU': -float('inf')})), 'scores of net must be'),
+        (as_list(entry(scores={'mIoU': 10**400})), 'too large'),
+        (as_list(entry(name='models.json')), 'must not be models.json'),
+        (as_list(entry(name='Models.JSON')), 'must not be models.json'),
         (as_list(entry(licence=None)), 'licence of net must be text'),
     ],
 )
@@ -281,6 +389,21 @@ def test_the_cache_is_where_the_platform_has_caches(monkeypatch, tmp_path):
     assert find_home() == tmp_path / 'mmseg_picie'
     monkeypatch.delenv('XDG_CACHE_HOME')
     assert find_home() == Path.home() / '.cache' / 'mmseg_picie'
+
+
+@pytest.mark.parametrize(
+    ('place', 'words'),
+    [
+        ('~nosuch-user/x', 'but is ~nosuch-user/x, and nobody knows the home folder'),
+        ('https://me:secret@example.org', r'but is https://\.\.\.@example.org; name the address'),
+    ],
+)
+def test_a_home_that_cannot_be_is_one_sentence(monkeypatch, folder, capsys, place, words):
+    monkeypatch.setenv('MMSEG_PICIE_HOME', place)
+    with pytest.raises(ValueError, match=f'^MMSEG_PICIE_HOME must be a folder.*{words}'):
+        find_home()
+    assert get_checkpoint('net', folder) == str(folder / FILE)
+    assert capsys.readouterr().err.startswith('MMSEG_PICIE_HOME must be a folder')
 
 
 @pytest.fixture

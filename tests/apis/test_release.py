@@ -32,8 +32,8 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def write_log(work: Path, *records: dict) -> None:
-    path = work / '20260102_030405' / 'vis_data' / 'scalars.json'
+def write_log(work: Path, *records: dict, start: str = '20260102_030405') -> None:
+    path = work / start / 'vis_data' / 'scalars.json'
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(''.join(json.dumps(record) + '\n' for record in records))
 
@@ -95,6 +95,37 @@ def test_a_release_holds_all_that_is_to_be_known(work, tmp_path):
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
 
+def test_scores_of_commands_that_train_nothing_are_no_scores_of_the_training(work, tmp_path):
+    """`picie store-map` and `fit-centroids` log into the work folder."""
+    write_log(work, dict(aAcc=9.0, mIoU=9.0, step=0), start='20260103_000000')
+    done = make_release(work, tmp_path / 'zoo')
+    assert done.model.scores == {'aAcc': 61.25, 'mIoU': 33.5}
+    assert 'step": 0' not in (done.folder / 'log.jsonl').read_text()
+
+
+def test_the_log_is_without_what_no_later_start_has_taken_up(work, tmp_path):
+    """A training went back to its second epoch, and then came to its end."""
+    first = [dict(loss=9.0, epoch=epoch, iter=5 * epoch, step=5 * epoch) for epoch in (1, 2, 3)]
+    write_log(work, *first, dict(SCORES, step=3), start='20260101_000000')
+    second = [dict(one, loss=3.0) for one in first[1:]] + [dict(SCORES, step=3)]
+    write_log(work, *second)
+    lines = (make_release(work, tmp_path / 'zoo').folder / 'log.jsonl').read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [first[0], *second]
+
+
+def test_the_batch_is_that_of_all_ranks_and_accumulated_gradients(work, tmp_path):
+    config = Config.fromfile(work / 'mine.py')
+    config.optim_wrapper.accumulative_counts = 2
+    config.dump(work / 'mine.py')
+    stored = torch.load(work / 'epoch_3.pth', weights_only=True)
+    write_checkpoint(work, stored['state_dict'], world_size=3)
+    folder = make_release(work, tmp_path / 'zoo').folder
+    batch = 6 * config.train_dataloader.batch_size
+    assert f'steps of {batch} images' in (folder / 'README.md').read_text()
+    (entry,) = yaml.safe_load((folder / 'metafile.yml').read_text())['Models']
+    assert entry['Metadata']['Batch Size'] == batch
+
+
 def test_the_model_is_that_of_the_training_without_optimiser(work, tmp_path):
     done = make_release(work, tmp_path / 'zoo')
     path = tmp_path / 'zoo' / done.model.file
@@ -135,8 +166,13 @@ def test_its_name_leads_to_config_and_checkpoint(work, tmp_path, monkeypatch):
     Image.fromarray(image).save('photos/a.png')
     result = main(['segment', '--model', 'net-1', 'photos', '--out', 'found', '--device', 'cpu'])
     assert result.maps['a'].shape == (64, 96)
-    with pytest.raises(FileNotFoundError, match='no ready config net-2'):
+    words = r'no ready config net-2.* no released model of that name \(did you mean net-1\?\)'
+    with pytest.raises(FileNotFoundError, match=words):
         mmseg_picie.get_config('net-2')
+    monkeypatch.setenv('MMSEG_PICIE_MODELS', 'gone')
+    words = 'no ready config net-1.* no released model .* MMSEG_PICIE_MODELS: gone must be a folder'
+    with pytest.raises(FileNotFoundError, match=words):
+        mmseg_picie.get_config('net-1')
 
 
 def test_rounded_weights_are_scored_anew_and_those_scores_count(work, tmp_path):
@@ -216,6 +252,21 @@ def test_what_is_no_release_is_refused_and_leaves_nothing(work, tmp_path, spoil,
     assert not (tmp_path / 'zoo').exists()
 
 
+def test_a_release_that_cannot_be_listed_is_not_left_behind(work, tmp_path):
+    place = tmp_path / 'zoo' / 'models.json'
+    place.parent.mkdir()
+    place.write_text('{')
+    with pytest.raises(ValueError, match=r'models\.json must be a list of models'):
+        make_release(work, tmp_path / 'zoo')
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(IsADirectoryError):
+        make_release(work, tmp_path / 'zoo')
+    assert not list((tmp_path / 'zoo').glob('[!.]*/*'))
+    place.rmdir()
+    assert make_release(work, tmp_path / 'zoo').folder.is_dir()
+
+
 def test_a_release_is_not_written_over(work, tmp_path):
     make_release(work, tmp_path / 'zoo')
     with pytest.raises(ValueError, match='is there already; remove it, or give another --name'):
@@ -234,6 +285,13 @@ def test_licences_of_data_of_others_must_be_given(work, tmp_path, missing):
     done = make_release(work, tmp_path / 'zoo', **options)
     assert (done.model.data, done.model.licence) == ('CamVid', 'MIT')
     assert options['data_licence'] in (done.folder / 'README.md').read_text()
+
+
+def test_words_of_a_licence_keep_to_their_cell(work, tmp_path):
+    done = make_release(work, tmp_path / 'zoo', licence='MIT | BSD\nor later')
+    card = (done.folder / 'README.md').read_text()
+    assert '\n| licence of the weights | MIT \\| BSD or later |\n' in card
+    assert done.model.licence == 'MIT | BSD\nor later'
 
 
 def test_paths_of_the_machine_are_told(work, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmseg_picie.apis.run_history import find_run, read_history, read_history_of
-from mmseg_picie.apis.score_logs import read_curves
+from mmseg_picie.apis.score_logs import read_all_starts, read_curves
 from mmseg_picie.apis.training_logs import read_training
 
 
@@ -75,6 +75,18 @@ def test_what_a_later_start_has_not_taken_up_does_not_count(folder):
     # The other command draws the same.
     assert list(read_training(folder).losses['loss']) == [5, 15]
     assert list(read_curves(folder)) == [1, 2]
+    kept = read_all_starts(folder)
+    assert [record['iter'] for record in kept if 'iter' in record] == [5, 15]
+    assert [record['step'] for record in kept if 'mIoU' in record] == [1, 2]
+
+
+def test_what_counts_of_iterations_without_epochs(tmp_path):
+    for start, steps in (('1', (5, 10, 15)), ('2', (10,))):
+        logs = tmp_path / start / 'vis_data'
+        logs.mkdir(parents=True)
+        records = [[dict(loss=1.0, iter=i, step=i), dict(mIoU=i, step=i)] for i in steps]
+        (logs / 'scalars.json').write_text('\n'.join(map(json.dumps, sum(records, []))))
+    assert list(read_curves(tmp_path)) == [5, 10]
 
 
 def test_a_training_without_labels_has_no_scores(folder):

@@ -1,6 +1,8 @@
 """Images that are shared out over calls are labelled as by one call."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +190,29 @@ def test_results_that_no_share_has_written_are_not_taken_for_its_own(model, imag
     predict_files(model, sources, out, scale='full')
     with pytest.raises(ValueError, match='holds results that no share has written'):
         predict_files(model, sources, out, share=Share(2, 2))
+
+
+def test_results_of_a_share_at_work_are_not_written_over(model, images, tmp_path):
+    """Of one that another process is at, until that process ends, however it does."""
+    sources, out = find_sources([str(images)]), str(tmp_path / 'out')
+    predict_files(model, sources, out, share=Share(1, 2))
+    before = files_in(tmp_path / 'out')
+    share = (
+        'from mmseg_picie.apis.share_records import ShareRecords\n'
+        'from mmseg_picie.apis.shares import Share\n'
+        f'with ShareRecords({out!r}, {{}}).at_work(Share(2, 2)):\n'
+        '    print(flush=True)\n'
+        '    input()\n'
+    )
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with subprocess.Popen([sys.executable, '-c', share], **pipes) as other:
+        other.stdout.readline()
+        with pytest.raises(ValueError, match='by another call, for the share 2-of-2; wait for'):
+            predict_files(model, sources, out, scale='full')
+        other.kill()
+    assert files_in(tmp_path / 'out') == before and (tmp_path / 'out' / 'shares').is_dir()
+    assert predict_files(model, sources, out, scale='full').legend is not None
+    assert not (tmp_path / 'out' / 'shares').exists()
 
 
 def test_the_last_share_tells_all_images_that_could_not_be_read(model, images, tmp_path, capsys):

@@ -44,7 +44,7 @@ def test_a_failed_row_is_exit_code_1(monkeypatch, capsys, tmp_path):
     assert read_json(tmp_path / 'out.json')['rows'][0]['result'] == FAILED
 
 
-@pytest.mark.parametrize('device', ['cuda:99', 'meta', 'gpu', 'cpu:3:4'])
+@pytest.mark.parametrize('device', ['cuda:99', 'meta', 'gpu', 'cpu:3:4', 'hpu', 'privateuseone'])
 def test_a_device_that_is_not_there_is_told_in_a_sentence(sentence, device):
     assert not torch.cuda.is_available() or torch.cuda.device_count() < 99
     told = sentence('check-device', device)

@@ -179,7 +179,22 @@ def test_amp_on_a_cpu_takes_the_wrapper_for_it(run, monkeypatch):
 def test_amp_of_a_gpu_is_refused_without_one(refusal, monkeypatch):
     monkeypatch.setattr('mmseg_picie.apis.run_options.get_device', lambda: 'cpu')
     option = 'optim_wrapper.type=AmpOptimWrapper'
-    assert 'AmpOptimWrapper needs a GPU' in refusal('train', '--cfg-options', option)
+    told = 'AmpOptimWrapper works on cuda, npu, mlu, musa alone, and the device here is cpu; set it'
+    assert f'{told} to CPUAmpOptimWrapper' in refusal('train', '--cfg-options', option)
+
+
+@pytest.mark.parametrize('amp', [[], ['--amp']])
+def test_amp_of_a_cpu_is_refused_on_a_gpu(refusal, monkeypatch, amp):
+    monkeypatch.setattr('mmseg_picie.apis.run_options.get_device', lambda: 'cuda')
+    told = refusal('train', *amp, '--cfg-options', 'optim_wrapper.type=CPUAmpOptimWrapper')
+    assert 'works on cpu alone, and the device here is cuda; set it to AmpOptimWrapper' in told
+
+
+@pytest.mark.parametrize('device', ['mps', 'xpu'])
+def test_amp_is_refused_where_the_toolbox_has_none(refusal, monkeypatch, device):
+    monkeypatch.setattr('mmseg_picie.apis.run_options.get_device', lambda: device)
+    told = refusal('train', '--amp')
+    assert f'here is {device}; set it to OptimWrapper, and leave --amp out' in told
 
 
 def test_amp_with_a_foreign_wrapper_is_refused(refusal):

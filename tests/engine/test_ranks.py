@@ -169,7 +169,9 @@ def test_trained_ranks_agree_in_every_parameter_and_buffer(run_ranks, tmp_path):
     state = assert_ranks_agree(tmp_path / 'two')
     means = [value for key, value in state.items() if key.endswith('running_mean')]
     assert means and all(mean.abs().sum() > 0 for mean in means)
-    saved = torch.load(tmp_path / 'two' / 'epoch_2.pth', weights_only=False)['state_dict']
+    checkpoint = torch.load(tmp_path / 'two' / 'epoch_2.pth', weights_only=False)
+    assert checkpoint['meta']['world_size'] == 2
+    saved = checkpoint['state_dict']
     assert [key for key in saved if not torch.equal(saved[key], state[key])] == []
 
 

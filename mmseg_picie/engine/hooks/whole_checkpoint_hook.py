@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -166,10 +166,12 @@ class WholeCheckpointHook(CheckpointHook):
             free_folder(runner.work_dir)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Say whether the checkpoint is validated, and what it supersedes."""
+        """Say whether the checkpoint is validated, what it supersedes, and how many ranks train."""
         noted = getattr(getattr(self, 'file_backend', None), 'noted', ())
         names = [os.path.basename(path) for path in noted if path not in self._kept()]
-        checkpoint['meta'].update(validated=self._is_validated, superseded=names)
+        checkpoint['meta'].update(
+            validated=self._is_validated, superseded=names, world_size=get_world_size()
+        )
 
     def _save_checkpoint(self, runner: Runner) -> None:
         self._is_validated = False

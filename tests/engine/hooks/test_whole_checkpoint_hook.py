@@ -122,7 +122,8 @@ def test_the_old_best_goes_when_the_new_one_is_whole(run, monkeypatch, save_best
 
 
 def test_a_validated_checkpoint_is_not_validated_again(run):
-    assert read(run(), 'epoch_2.pth')['meta']['validated'] is True
+    meta = read(run(), 'epoch_2.pth')['meta']
+    assert meta['validated'] is True and meta['world_size'] == 1
     again = run(resume=True)
     assert 'val/mIoU' in again.message_hub.log_scalars
     assert 'validation' not in warnings_of(again)
