@@ -122,7 +122,8 @@ _load.__doc__, _load.__wrapped__ = torch.load.__doc__, torch.load  # type: ignor
 def _allowing(more_types: Sequence[type]) -> Iterator[None]:
     """Within, torch allows this module's types, and none that others have put onto its list."""
     with _LOCK:
-        others, own = torch.serialization.get_safe_globals(), [*ALLOWED, *more_types]
+        others = torch.serialization.get_safe_globals()
+        own: list[Any] = [*ALLOWED, *more_types]
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(own)
         try:
