@@ -31,6 +31,8 @@ from .checkpoint_types import ALLOWED, Converter
 _LOCK = threading.Lock()
 # Whether the toolbox is reading a checkpoint.
 _TOOLBOX_READS: ContextVar[bool] = ContextVar('toolbox_reads', default=False)
+# Most bytes that the tensors of a file may have beyond those that it holds.
+_MOST_REPEATED = 1 << 30
 # Most numbers that are looked at in one go.
 _PIECE = 1 << 20
 
@@ -204,9 +206,11 @@ def _check_content(name: str, found: Any) -> None:
             f"{name} must hold a dict of weights by name in ['state_dict']; give a checkpoint of a "
             'training, or a state dict.'
         )
-    for key, tensor in _find_tensors(found):  # views may share memory, but have no more than it
+    repeated = 0
+    for key, tensor in _find_tensors(found):
         claimed, held = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
-        if claimed > held:
+        repeated += max(0, claimed - held)
+        if repeated > _MOST_REPEATED:
             raise UnreadableCheckpoint(
                 f'{name} is refused, as its tensor {key} claims to be of {claimed:,} bytes, but '
                 f'the file holds {held:,} of them, which are repeated; if you trust where it comes '

@@ -287,7 +287,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, value, dtype)
 
 
 @pytest.mark.parametrize('place', ['state_dict', 'optimizer'])
-def test_tensors_that_claim_more_than_the_file_holds_are_refused(tmp_path, place):
+def test_tensors_that_claim_far_more_than_the_file_holds_are_refused(tmp_path, place):
     content = {'state_dict': dict(w=torch.ones(2)), place: dict(b=[torch.ones(1).expand(10**13)])}
     torch.save(content, tmp_path / 'a.pth')
     assert (tmp_path / 'a.pth').stat().st_size < 3000
@@ -296,6 +296,15 @@ def test_tensors_that_claim_more_than_the_file_holds_are_refused(tmp_path, place
     )
     with pytest.raises(UnreadableCheckpoint, match=words):
         read_checkpoint(tmp_path / 'a.pth')
+
+
+def test_many_tensors_may_not_claim_it_together(tmp_path):
+    half = torch.ones(1).expand(2**27)
+    torch.save(dict(a=half, c=torch.ones(1).expand(64)), tmp_path / 'a.pth')
+    assert read_checkpoint(tmp_path / 'a.pth')['c'].shape == (64,)
+    torch.save(dict(a=half, b=[half, half]), tmp_path / 'b.pth')
+    with pytest.raises(UnreadableCheckpoint, match='claims to be of 536,870,912 bytes'):
+        read_checkpoint(tmp_path / 'b.pth')
 
 
 def test_sparse_quantised_nested_and_meta_tensors_are_let_pass(tmp_path):

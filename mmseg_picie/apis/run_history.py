@@ -213,7 +213,7 @@ def describe_settings(run: Run, config: Config) -> dict[str, str]:
         'Config': '' if run.config is None else str(run.config),
         'Backbone': describe_backbone(backbone),
         'Epochs': train.get('max_epochs'),
-        'Batch size': (config.get('train_dataloader') or {}).get('batch_size'),
+        'Batch size of a process': (config.get('train_dataloader') or {}).get('batch_size'),
         'Learning rate': ((config.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr'),
         'Seed': (config.get('randomness') or {}).get('seed'),
         'mmseg_picie': __version__,
