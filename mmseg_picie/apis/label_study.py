@@ -20,8 +20,8 @@ from ..printing import printable
 from ..whole_files import write_whole
 from .backbone_weights import set_weights
 from .child_commands import MISTAKE, read_mistake, run_child
+from .file_hashes import read_pieces
 from .json_files import read_json, write_json
-from .model_store import read_pieces
 from .score_logs import list_logs, read_records
 from .seed_runs import find_head
 

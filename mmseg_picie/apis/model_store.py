@@ -4,24 +4,20 @@ What comes from an address is kept in a folder of this machine. Each file is com
 sha256 of its list before it is given out, whichever way it came.
 """
 
-import hashlib
-import http.client
 import os
 import re
 import sys
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..launched import is_first
 from ..printing import printable
-from ..version import __version__
-from ..whole_files import open_whole
+from .downloads import SOURCE, fetch, read_address
+from .file_hashes import compute_sha256
 from .model_index import (
     INDEX_FILE,
     NAME,
@@ -34,13 +30,10 @@ from .model_index import (
 from .near_names import suggest
 from .ready_configs import find_carried
 
-#: Environment variables: the folder of what is kept, and a folder or an address of more models.
-HOME, SOURCE = 'MMSEG_PICIE_HOME', 'MMSEG_PICIE_MODELS'
-#: Seconds without an answer after which an address is given up.
-_PATIENCE = 20
+#: Environment variable: the folder of what is kept.
+HOME = 'MMSEG_PICIE_HOME'
 #: Most bytes of a list that comes from an address.
 _MOST_INDEX_BYTES = 10**7
-_PIECE = 1 << 20
 # Without user and password, which would be shown to all who ask where a model is from.
 _ADDRESS = re.compile(
     r'https?://([\w.-]+|\[[\da-f:.]+\])(:\d{1,5})?(/[!-~]*)?', re.ASCII | re.IGNORECASE
@@ -232,12 +225,8 @@ def _read_list(place: str) -> dict[str, ReleasedModel]:
     if not _is_address(place):
         return read_index(Path(place))
     address = f'{place}/{INDEX_FILE}'
-    with _opened(address) as answer, _connected(address):
-        content = answer.read(_MOST_INDEX_BYTES + 1)
-        missing = getattr(answer, 'length', 0)  # of what the server said that it has
-        if missing and len(content) <= _MOST_INDEX_BYTES:
-            raise EOFError(f'the last {missing:,} bytes of the answer are missing')
-    if len(content) > _MOST_INDEX_BYTES:
+    content = read_address(address, _MOST_INDEX_BYTES)
+    if content is None:
         raise ValueError(
             f'{address} must be a list of models, but is larger than {_MOST_INDEX_BYTES:,} bytes; '
             'check the address.'
@@ -255,70 +244,14 @@ def _download(found: Found) -> Path:
             if _find_problem(path, model):
                 size = f'{model.size / 1e6:.1f} MB'
                 _tell(f'Downloading {model.name} ({size}) from {found.place} ...')
-                _fetch(found, path)
+                address = f'{found.place}/{quote(model.file)}'
+                fetch(address, path, model.size, model.sha256)
     try:
         if read_index(kept).get(model.name) != own:
             add_to_index(kept, own)
     except (OSError, ValueError) as error:  # of a list that is damaged, or of somebody else
         _tell(f'{path} cannot be put into the list there: {_describe(error, HOME)}')
     return path
-
-
-def _fetch(found: Found, path: Path) -> None:
-    """Download a file; it is there as the list says, or not at all."""
-    model, address = found.model, f'{found.place}/{quote(found.model.file)}'
-    digest, received = hashlib.sha256(), 0
-    with _opened(address) as answer, open_whole(path) as file:
-        while received <= model.size:
-            with _connected(address):
-                piece = answer.read(_PIECE)
-            if not piece:
-                break
-            received += len(piece)
-            digest.update(piece)
-            file.write(piece)
-        if received != model.size:
-            is_cut = received < model.size
-            raise ConnectionError(
-                f'{address} {"ended" if is_cut else "went on"} after {received:,} bytes, but its '
-                f'list says {model.size:,}; '
-                + ('try again.' if is_cut else 'ask who released it, and use none of it.')
-            )
-        if digest.hexdigest() != model.sha256:
-            raise ValueError(
-                f'{address} has the sha256 {digest.hexdigest()}, but its list says {model.sha256}, '
-                'so it is damaged or another file, and was thrown away; try again, or ask who '
-                'released it.'
-            )
-
-
-@contextmanager
-def _opened(address: str) -> Iterator[IO[bytes]]:
-    """Ask an address; it is given up if there is no answer."""
-    request = urllib.request.Request(address, headers={'User-Agent': f'mmseg_picie/{__version__}'})
-    with _connected(address):
-        answer = urllib.request.urlopen(request, timeout=_PATIENCE)
-    with answer:
-        yield answer
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[None]:
-    """Within, all that fails is of the connection."""
-    try:
-        yield
-    except urllib.error.HTTPError as error:
-        raise ConnectionError(
-            f'{address} cannot be had, as the server says {error.code} {error.reason}; check the '
-            f'address ({SOURCE}).'
-        ) from error
-    # The last is of a host that cannot be one.
-    except (OSError, EOFError, http.client.HTTPException, UnicodeError) as error:
-        reason = getattr(error, 'reason', None) or error
-        raise ConnectionError(
-            f'{address} cannot be reached ({reason}); check the network and the address, or put '
-            f'the folder of the models on this machine and name it by {SOURCE}.'
-        ) from error
 
 
 def _find_problem(path: Path, model: ReleasedModel) -> str:
@@ -329,28 +262,6 @@ def _find_problem(path: Path, model: ReleasedModel) -> str:
         return f'has {path.stat().st_size:,} bytes instead of {model.size:,}'
     digest = compute_sha256(path)
     return '' if digest == model.sha256 else f'has the sha256 {digest} instead of {model.sha256}'
-
-
-def compute_sha256(path: Path) -> str:
-    """The sha256 of a file.
-
-    Args:
-        path (Path): the file.
-
-    Returns:
-        str: 64 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    for piece in read_pieces(path):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-def read_pieces(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, one after the other, however large it is."""
-    with path.open('rb') as file:
-        while piece := file.read(_PIECE):
-            yield piece
 
 
 def _tell(sentence: str) -> None:

@@ -16,11 +16,11 @@ from ..engine.hooks.cluster_to_class_hook import COUNTS_FILE
 from ..models import PiCIE
 from ..whole_files import folder_aside, write_whole
 from .config_files import read_config_file
+from .file_hashes import compute_sha256
 from .json_files import read_json, write_json
 from .model_card import describe_entry, render_card
 from .model_file import write_model
 from .model_index import ReleasedModel, add_to_index, check_name, read_index
-from .model_store import compute_sha256
 from .prediction import load_model
 from .ready_configs import list_ready
 from .run_history import Run, find_run

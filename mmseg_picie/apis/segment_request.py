@@ -13,9 +13,9 @@ import torch
 from ..datasets.stretching import check_stretch
 from ..engine.checkpoint_files import POINTER
 from ..version import __version__
+from .file_hashes import compute_sha256
 from .image_scales import parse_scale
 from .json_files import read_json, write_json
-from .model_store import compute_sha256
 from .recipes import RECIPES
 
 #: What the results are called.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_picie.apis import model_store
+from mmseg_picie.apis import downloads, model_store
 from mmseg_picie.apis.model_index import ReleasedModel, add_to_index, parse_index, read_index
 from mmseg_picie.apis.model_store import find_home, get_checkpoint, list_models
 from mmseg_picie.cli import main
@@ -146,7 +146,7 @@ def test_a_list_that_breaks_off_is_told_and_what_is_kept_is_taken(
 ):
     path = get_checkpoint('net', server.address)
     server.raw['/models.json'], server.silence = raw, silence
-    monkeypatch.setattr(model_store, '_PATIENCE', 0.2)
+    monkeypatch.setattr(downloads, '_PATIENCE', 0.2)
     capsys.readouterr()
     assert get_checkpoint('net', server.address) == path
     told = capsys.readouterr().err
