@@ -185,7 +185,8 @@ def spoil(honest: dict, variant: tuple[str, str, str], mark: Path, path: Path) -
     kind, place, form = variant
     checkpoint = copy.deepcopy(honest)
     if kind.startswith('text'):
-        text = f'import os\nos.system("touch {mark}")\n'
+        # An import statement of a config is put off by older versions of mmengine.
+        text = f'__import__("os").system("touch {mark}")\n'
         if kind == 'text with an import':
             (mark.parent / 'evil.py').write_text(text)
             text = f"_base_ = '{mark.parent}/evil.py'\n"
